@@ -1,0 +1,123 @@
+/* The cache is written by images/build, never by the daemon. What it says is checked all the same: a
+ * file name in image.json may not lead out of the image's directory. */
+#include "farm/image.h"
+
+#include "base/fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#define IMAGE_JSON_MAX 65536
+#define NAME_MAX_CHARS 63
+
+static bool name_is_valid(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.");
+    return n > 0 && n <= NAME_MAX_CHARS && !name[n] && name[0] != '.';
+}
+
+static int take_file(char **ret, const struct image *self, const json_t *doc, const char *key,
+                     struct error *err)
+{
+    const char *file = json_get_string(doc, key, NULL);
+    if (!file)
+        return 0;
+    if (strchr(file, '/') || file[0] == '.')
+        return error_set(err, ERROR_UNKNOWN_IMAGE, "image.json: %s is no file name", key);
+    *ret = fs_join(self->dir, file);
+    if (!*ret || access(*ret, R_OK) < 0)
+        return error_errno(err, errno, "opening %s", file);
+    return 0;
+}
+
+static int fill(struct image *self, const json_t *doc, struct error *err)
+{
+    self->hash = strdup(json_get_string(doc, "hash", ""));
+    self->description = strdup(json_get_string(doc, "description", ""));
+    self->cmdline = strdup(json_get_string(doc, "cmdline", ""));
+    self->disk_bytes = json_get_int(doc, "disk_bytes", 0);
+    self->cpus = (int)CLAMP(json_get_int(doc, "cpus", 2), 1, 64);
+    self->memory_mib = (int)CLAMP(json_get_int(doc, "memory_mib", 2048), 128, 1 << 20);
+    self->width = (int)CLAMP(json_get_int(doc, "width", 1280), 320, 8192);
+    self->height = (int)CLAMP(json_get_int(doc, "height", 800), 200, 8192);
+    if (!self->hash || !self->description || !self->cmdline)
+        return error_errno(err, ENOMEM, "reading image.json");
+    int r = take_file(&self->kernel, self, doc, "kernel", err);
+    if (r == 0)
+        r = take_file(&self->initrd, self, doc, "initrd", err);
+    if (r == 0)
+        r = take_file(&self->disk, self, doc, "disk", err);
+    return r;
+}
+
+int image_load(struct image *ret, const char *cache_dir, const char *name, struct error *err)
+{
+    if (!name_is_valid(name))
+        return error_set(err, ERROR_UNKNOWN_IMAGE, "no image \"%.80s\"", name);
+    auto_free char *link = NULL, *file = NULL;
+    if (asprintf(&link, "%s/images/%s", cache_dir, name) < 0)
+        return error_errno(err, ENOMEM, "loading image %s", name);
+    struct image self = { .dir = realpath(link, NULL), .name = strdup(name) };
+    if (self.dir)
+        file = fs_join(self.dir, "image.json");
+    if (!file || access(file, R_OK) < 0) {
+        image_deinit(&self);
+        return error_set(err, ERROR_UNKNOWN_IMAGE,
+                         "no image \"%s\"; build it with: deskfarm images build %s", name, name);
+    }
+    auto_buf struct buf text = BUF_INIT;
+    auto_json json_t *doc = NULL;
+    int r = fs_read(file, IMAGE_JSON_MAX, &text, err);
+    if (r == 0)
+        r = json_parse_object((const char *)text.data, text.size, &doc, err);
+    if (r == 0)
+        r = fill(&self, doc, err);
+    if (r < 0) {
+        error_wrap(err, "loading image %s", name);
+        image_deinit(&self);
+        return r;
+    }
+    *ret = self;
+    return 0;
+}
+
+void image_deinit(struct image *self)
+{
+    free(self->name);
+    free(self->dir);
+    free(self->hash);
+    free(self->description);
+    free(self->kernel);
+    free(self->initrd);
+    free(self->cmdline);
+    free(self->disk);
+    *self = (struct image){ 0 };
+}
+
+json_t *image_json(const struct image *self)
+{
+    return json_pack("{ss ss ss si si si si sI}", "name", self->name, "hash", self->hash,
+                     "description", self->description, "width", self->width, "height", self->height,
+                     "cpus", self->cpus, "memory_mib", self->memory_mib, "disk_mib",
+                     (json_int_t)(self->disk_bytes >> 20));
+}
+
+void image_list(const char *cache_dir, json_t *items)
+{
+    auto_free char *dir = fs_join(cache_dir, "images");
+    struct dirent **entries = NULL;
+    int n = dir ? scandir(dir, &entries, NULL, alphasort) : -1;
+    for (int i = 0; i < n; i++) {
+        struct image image;
+        /* Links are names; the directories beside them are builds. */
+        if (entries[i]->d_type == DT_LNK && image_load(&image, cache_dir, entries[i]->d_name, NULL) == 0) {
+            json_array_append_new(items, image_json(&image));
+            image_deinit(&image);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+}

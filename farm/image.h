@@ -1,0 +1,22 @@
+/* Guest images in the cache: a directory per recipe and hash, named by a link (images/README.md). */
+#pragma once
+
+#include "base/error.h"
+#include "base/json.h"
+
+/* All strings are allocated; paths are absolute and name the hashed directory, so a sandbox keeps its
+ * image when a newer build takes over the name. */
+struct image {
+    char *name, *dir, *hash, *description;
+    char *kernel, *initrd, *cmdline;
+    char *disk; /* NULL: a guest without a disk */
+    int64_t disk_bytes;
+    int cpus, memory_mib, width, height; /* defaults */
+};
+
+/* unknown_image when the cache has none of that name. name comes from a request. */
+int image_load(struct image *ret, const char *cache_dir, const char *name, struct error *err);
+void image_deinit(struct image *self);
+json_t *image_json(const struct image *self);
+/* Appends image_json of each image in the cache, by name. */
+void image_list(const char *cache_dir, json_t *items);

@@ -1,0 +1,9 @@
+/* QEMU's key numbers. */
+#pragma once
+
+#include "base/util.h"
+
+/* The qnum of an evdev code: PC/AT set 1 scancodes (Linux' xtkbd order), where the 0xe0 prefix
+ * becomes bit 7 (qapi/ui.json KeyValue "number", org.qemu.Display1.Keyboard). 0 when QEMU 7.2 has
+ * none that leads back to the same evdev code. */
+uint16_t qnum_from_evdev(uint16_t code);

@@ -1,0 +1,35 @@
+/* A machine spec becomes QEMU's arguments. Pure: the same spec gives the same text, which golden
+ * files pin (tests/golden/args-*.txt). Everything that is not a file of the image reaches QEMU as
+ * a descriptor with one of these numbers, so the jail needs no directory of ours. */
+#pragma once
+
+#include "hypervisor/argv.h"
+#include "hypervisor/machine.h"
+
+/* Descriptor numbers inside QEMU, the same in every guest. 0 and 1 are /dev/null. */
+enum guest_fd {
+    GUEST_FD_STDERR = 2,     /* memfd of 64 KiB, sealed against growth: QEMU's words */
+    GUEST_FD_QMP = 3,        /* listening unix sockets */
+    GUEST_FD_CONSOLE = 4,
+    GUEST_FD_AGENT = 5,
+    GUEST_FD_NET = 6,        /* only with a network */
+    GUEST_FD_OVERLAY_RW = 7, /* only with a disk; both form fdset 1 */
+    GUEST_FD_OVERLAY_RO = 8,
+    GUEST_FD_RAM = 9,        /* memfd */
+    GUEST_FD_COUNT,          /* not a descriptor of QEMU: first number free for the jail */
+};
+
+/* Where the image's files lie inside the jail. */
+#define GUEST_PATH_KERNEL "/image/kernel"
+#define GUEST_PATH_INITRD "/image/initrd"
+#define GUEST_PATH_BASE "/image/disk"
+
+/* Names inside the machine that later code uses over QMP. */
+#define GUEST_NODE_BASE "base"       /* block node of the base disk (format layer) */
+#define GUEST_NODE_OVERLAY "overlay" /* block node of the first overlay (format layer) */
+#define GUEST_FDSET_OVERLAY 1
+#define GUEST_DEVICE_DISK "vda"      /* qdev id of the virtio-blk device */
+#define GUEST_AGENT_PORT "org.deskfarm.agent.0"
+
+/* Appends the arguments, argv[0] (qemu) included, to out. The spec has passed machine_check. */
+void guest_args(const struct machine_spec *spec, const char *qemu, struct argv *out);

@@ -1,0 +1,51 @@
+/* The jail around one QEMU: bubblewrap with every namespace unshared, as root with a uid of its
+ * own through setpriv first. Arguments are a pure function with golden tests.
+ *
+ * --unshare-user is always on: whoever made the user namespace may read and write the memory of
+ * what runs in it, which checkpoints need. There is no --die-with-parent: guests outlive us. */
+#pragma once
+
+#include "base/error.h"
+#include "hypervisor/argv.h"
+
+#include <sys/types.h>
+
+/* Uids for jails when the daemon is root: JAIL_UID_FIRST + n, one per sandbox, no passwd entry
+ * needed. They must not be used by anything else on the host. */
+#define JAIL_UID_FIRST 2000000u
+#define JAIL_UID_COUNT 60000u
+
+struct jail_bind {
+    const char *from; /* host path */
+    const char *to;   /* path inside */
+};
+
+struct jail_spec {
+    uid_t uid;        /* 0: keep ours (an ordinary user's daemon) */
+    gid_t kvm_gid;    /* with uid: supplementary group that may open /dev/kvm; 0: none */
+    bool with_kvm;    /* shows /dev/kvm */
+    int info_fd;      /* bwrap writes {"child-pid":…} here */
+    int block_fd;     /* the jailed program starts when this has a byte to read; < 0: at once */
+    const char *program; /* host path of the program to show; NULL: none but the table's */
+    const struct jail_bind *binds; /* shown read-only */
+    size_t n_binds;
+};
+
+/* Appends setpriv (with a uid), bwrap and their arguments up to "--". The program follows. Host
+ * directories that every QEMU needs come from a table in jail.c. */
+void jail_args(const struct jail_spec *spec, struct argv *out);
+
+/* Feeds bytes that came from info_fd; text is what came so far. Returns the outside pid of the
+ * jailed program, 0 when more is needed, -EPROTO when it is not what bwrap writes. */
+pid_t jail_parse_info(const char *text, size_t size);
+
+/* Limits that every jailed process gets, set from outside on pid before it runs. file_bytes is the
+ * size of the largest file it may write (RAM and overlay). RLIMIT_AS is not used: QEMU maps far more
+ * than it touches; cgroups bound memory where they are delegated. */
+int jail_set_rlimits(pid_t pid, int64_t file_bytes, struct error *err);
+
+/* The group that owns /dev/kvm, 0 when everybody may open it or there is none. */
+gid_t jail_kvm_gid(void);
+
+/* True when this process is root and so must give each jail a uid. */
+bool jail_needs_uid(void);

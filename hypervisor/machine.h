@@ -1,0 +1,46 @@
+/* What a guest is made of. Plain data: nothing here touches the system. */
+#pragma once
+
+#include "base/error.h"
+#include "hypervisor/accel.h"
+
+enum machine_profile { MACHINE_LINUX }; /* generic and windows come later */
+enum machine_network { MACHINE_NETWORK_NONE, MACHINE_NETWORK_NAT };
+
+/* Limits, both ends included. A value outside is bad_value. */
+#define MACHINE_CPUS_MAX 64
+#define MACHINE_MEMORY_MIB_MIN 64
+#define MACHINE_MEMORY_MIB_MAX (1024 * 1024)
+#define MACHINE_SIDE_MIN 64
+#define MACHINE_SIDE_MAX 8192           /* width and height, pixels */
+#define MACHINE_DISK_BYTES_MAX (INT64_C(16) << 40)
+#define MACHINE_NAME_MAX 31             /* id_is_valid(): it becomes a file and a process name */
+#define MACHINE_CMDLINE_MAX 2000        /* the kernel takes 2047 bytes on x86 */
+
+/* All strings are borrowed for the length of the call that takes the spec. */
+struct machine_spec {
+    enum machine_profile profile;
+    enum accel accel;
+    enum machine_network network;
+    const char *name;      /* the sandbox's id */
+    int cpus, memory_mib;
+    int width, height;     /* the screen at power-on, native pixels */
+    const char *kernel;    /* NULL: boot from the disk, by SeaBIOS */
+    const char *initrd;    /* NULL: none; only with kernel */
+    const char *cmdline;   /* NULL: empty; only with kernel */
+    const char *base_disk; /* NULL: no disk. An absolute path, immutable, readable by everybody */
+    const char *base_format; /* "qcow2" or "raw"; NULL: "qcow2" */
+    int64_t disk_bytes;    /* size of the overlay; at least the base's; a multiple of 512 */
+    char mac[18];          /* "52:54:00:…"; only with a network */
+    char uuid[37];         /* SMBIOS system UUID */
+    char vmgenid[37];      /* generation id: new in each fork */
+};
+
+/* Fills mac, uuid and vmgenid with random values (locally administered unicast MAC, version 4). */
+void machine_fill_ids(struct machine_spec *self);
+/* Checks every limit. bad_value names the field. */
+int machine_check(const struct machine_spec *self, struct error *err);
+
+/* "none" or "nat"; anything else is bad_value. */
+int machine_network_parse(const char *name, enum machine_network *ret, struct error *err);
+const char *machine_network_name(enum machine_network network);

@@ -1,0 +1,177 @@
+# lib.sh: what build and the recipes share. Sourced by build; the variables that it uses without
+# setting them ($cache, $name, $hash, $work, $out, $log, …) are build's.
+
+started_s=$SECONDS
+step_number=0
+
+say() {
+    printf '%s (%d s)\n' "$*" $((SECONDS - started_s)) >&2
+}
+
+# Announces the next of the recipe's $steps steps.
+step() {
+    step_number=$((step_number + 1))
+    say "[$step_number/$steps] $*"
+}
+
+die() {
+    say "$name: $*"
+    exit 1
+}
+
+default_cache() {
+    local chosen=${1:-${DESKFARM_CACHE:-}}
+    if [ -z "$chosen" ] && [ "$(id -u)" = 0 ]; then
+        chosen=/var/cache/deskfarm
+    fi
+    realpath -m "${chosen:-${XDG_CACHE_HOME:-$HOME/.cache}/deskfarm}"
+}
+
+# Names, modes (which end up in guests) and contents of the recipe and of the shared scripts.
+hash_of_recipe() {
+    (
+        cd "$here"
+        find build lib.sh "$(basename "$1")" -type f ! -name '*.md' -print0 | LC_ALL=C sort -z |
+            while IFS= read -r -d '' file; do
+                printf '%s %s ' "$file" "$([ -x "$file" ] && echo x || echo -)"
+                sha256sum <"$file"
+            done | sha256sum | cut -c1-12
+    )
+}
+
+# ---------------------------------------------------------------------------------------------------
+# Checks and cleaning up
+# ---------------------------------------------------------------------------------------------------
+
+need_tools() {
+    local tool missing=()
+    # An ordinary user's PATH often lacks the directories of mke2fs and its like.
+    PATH=$PATH:/usr/sbin:/sbin
+    for tool in mmdebstrap apt-get "$@"; do
+        command -v "$tool" >/dev/null || missing+=("$tool")
+    done
+    [ ${#missing[@]} = 0 ] || die "these programs are missing: ${missing[*]}"
+    [ "$(id -u)" = 0 ] && return
+    command -v newuidmap >/dev/null || die "newuidmap is missing (package uidmap)"
+    grep -q "^$(id -un):" /etc/subuid ||
+        die "no line for $(id -un) in /etc/subuid (usermod --add-subuids 100000-165535 …)"
+}
+
+need_space() {
+    local free_mib
+    free_mib=$(df --output=avail -BM "$1" | tail -1 | tr -dc 0-9)
+    [ "$free_mib" -ge "$2" ] ||
+        die "too little space in $1: the build needs $2 MB, $free_mib MB are free"
+}
+
+# mmdebstrap's scratch files. They must be reachable for the mapped users, which an ordinary user's
+# cache directory often is not.
+scratch_parent() {
+    if [ "$(id -u)" = 0 ]; then echo "$cache/images"; else echo "${TMPDIR:-/tmp}"; fi
+}
+
+# Removes a tree that may belong to mapped users.
+remove_tree() {
+    [ -e "$1" ] || return 0
+    rm -rf --one-file-system "$1" 2>/dev/null ||
+        mmdebstrap --unshare-helper rm -rf --one-file-system "$1" 2>/dev/null || true
+    rm -rf --one-file-system "$1" || say "could not remove $1"
+}
+
+# Only called with the lock held, when no process of an earlier build is left.
+remove_stale_builds() {
+    local path
+    for path in "$cache/images/.$name"-*.tmp.* "$cache/images/.$name".link.* \
+        "$(scratch_parent)/deskfarm-scratch-$(id -u)-$name".*; do
+        [ -e "$path" ] || [ -L "$path" ] || continue
+        say "removing what an interrupted build left: $path"
+        remove_tree "$path"
+    done
+}
+
+on_exit() {
+    local status=$?
+    [ $status = 0 ] || { tail -25 "$log" >&2; say "$name: the build failed; full log: $log"; }
+    [ -z "${scratch:-}" ] || remove_tree "$scratch"
+    remove_tree "$work"
+}
+
+# ---------------------------------------------------------------------------------------------------
+# Debian packages
+# ---------------------------------------------------------------------------------------------------
+
+# The host's own Debian sources, one line each. apt is asked instead of reading its files, because
+# only apt knows both formats and which archive calls itself Debian.
+debian_sources() {
+    apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
+        'Created-By: Packages' 'Origin: Debian' 2>>"$log" | grep -E " $1(-updates|-security)? " ||
+        die "apt knows no Debian source for $1 on this host (run apt-get update once)"
+}
+
+# debian_tree SUITE VARIANT PACKAGES ARGUMENTS… runs mmdebstrap with the host's sources and a cache
+# of packages. Its output goes to stdout if the arguments choose a format that has one. Hooks find
+# nothing of the host by path except through mmdebstrap's own copy hooks: an ordinary user's files
+# are out of reach for the mapped root.
+debian_tree() {
+    local suite=$1 variant=$2 packages=$3 sources keep=customize
+    shift 3
+    mapfile -t sources < <(debian_sources "$suite")
+    [ ${#sources[@]} -gt 0 ] || exit 1
+    # The host's way to its archive (proxies, snapshots without a valid date), for the build only.
+    apt-config dump | grep -E '^Acquire::(https?|Check|Retries|Max-Valid|ForceIP)[^ ]* "..*"' \
+        >"$work/apt.conf" || true
+    scratch=$(mktemp -d "$(scratch_parent)/deskfarm-scratch-$(id -u)-$name.XXXXXX")
+    chmod 0755 "$scratch"
+    [ "$(id -u)" = 0 ] || chmod 1777 "$scratch"
+    [ "$variant" != extract ] || keep=extract # that variant runs no later hook
+    TMPDIR=$scratch mmdebstrap --mode="$([ "$(id -u)" = 0 ] && echo root || echo unshare)" \
+        --variant="$variant" --include="$packages" --aptopt="$work/apt.conf" \
+        --setup-hook='mkdir -p "$1/var/cache/apt/archives"' \
+        --setup-hook="sync-in '$cache/debs' /var/cache/apt/archives" \
+        --$keep-hook="sync-out /var/cache/apt/archives '$cache/debs'" \
+        --skip=download/empty --skip=essential/unlink --skip=check/empty "$@" \
+        "$suite" - "${sources[@]}" 2>>"$log" || die "mmdebstrap failed"
+    remove_tree "$scratch"
+}
+
+# ---------------------------------------------------------------------------------------------------
+# Pieces of an image
+# ---------------------------------------------------------------------------------------------------
+
+# unpack_kernel VMLINUZ FILE writes the uncompressed kernel. QEMU starts it through its PVH entry,
+# which saves the guest the decompression: 2.6 s of 4.3 s to init under TCG.
+unpack_kernel() {
+    local magic tool offset
+    for magic in 'xz:\xfd7zXZ\x00' 'zstd:\x28\xb5\x2f\xfd'; do
+        tool=${magic%%:*}
+        offset=$(LC_ALL=C grep -obUaP "${magic#*:}" "$1" | head -1 | cut -d: -f1)
+        [ -n "$offset" ] || continue
+        # The tools complain of what follows the compressed part; the result is judged instead.
+        tail -c +$((offset + 1)) "$1" | "$tool" -dcq >"$2" 2>/dev/null || true
+        [ "$(head -c4 "$2" | tail -c3)" = ELF ] && return
+    done
+    die "the kernel is compressed in a way that is not known here"
+}
+
+write_manifest() {
+    local disk_name=null
+    [ -z "$disk" ] || disk_name="\"$disk\""
+    cat <<JSON
+{
+  "name": "$name",
+  "hash": "$hash",
+  "profile": "linux",
+  "kernel": "$kernel",
+  "initrd": "$initrd",
+  "cmdline": "$cmdline",
+  "disk": $disk_name,
+  "disk_bytes": $disk_bytes,
+  "cpus": $cpus,
+  "memory_mib": $memory_mib,
+  "width": 1280,
+  "height": 800,
+  "description": "$description",
+  "built_at": "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+}
+JSON
+}

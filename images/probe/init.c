@@ -1,0 +1,215 @@
+/*
+ * init.c: process 1 of the probe guest.
+ *
+ * The guest is one initramfs and three programs: this one, Xorg and the probe client. There is no
+ * udev and no service manager, because a test waits for every second of the boot. What udev would
+ * do is done here:
+ *
+ *  - modules are loaded in the order of /etc/modules, which the recipe writes with dependencies
+ *    first;
+ *  - Xorg's libinput driver takes a device only if udev's database describes it, so one record per
+ *    input device is written by hand. A device with absolute axes is called a mouse, which is what
+ *    udev calls a tablet without a pen;
+ *  - display changes reach the client over the kernel's own uevents (screen.c).
+ *
+ * Then it waits: for the ACPI power button, which powers off at once (nothing is mounted that
+ * could be damaged), and for the death of a child, which is reported on the serial port as
+ * {"ev":"fatal",…} and leaves the guest up, so that the reason can be read.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/input.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SERIAL "/dev/ttyS0"
+#define XORG_LOG "/run/Xorg.log"
+#define CHILD_LOG "/run/children.log"
+
+static void report_fatal(const char *what)
+{
+    FILE *serial = fopen(SERIAL, "w");
+    if (!serial)
+        return;
+    fprintf(serial, "\r\n{\"ev\":\"fatal\",\"message\":\"%s\"}\r\n", what);
+    FILE *log = fopen(XORG_LOG, "r");
+    char line[512];
+    while (log && fgets(line, sizeof line, log))
+        fprintf(serial, "# %s\r", line);
+    if (log)
+        fclose(log);
+    fclose(serial);
+}
+
+static void mount_all(void)
+{
+    static const char *const table[][2] = {
+        { "devtmpfs", "/dev" }, { "proc", "/proc" }, { "sysfs", "/sys" }, { "tmpfs", "/run" },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        mkdir(table[i][1], 0755);
+        if (mount(table[i][0], table[i][1], table[i][0], MS_NOSUID, NULL) < 0)
+            perror(table[i][1]);
+    }
+    mkdir("/tmp/.X11-unix", 01777);
+    mkdir("/run/udev", 0755);
+    mkdir("/run/udev/data", 0755);
+}
+
+static void load_modules(void)
+{
+    FILE *list = fopen("/etc/modules", "r");
+    char path[256];
+    while (list && fscanf(list, "%255s", path) == 1) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) < 0)
+            perror(path);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (list)
+        fclose(list);
+}
+
+static bool has_bit(int fd, int type, unsigned bit)
+{
+    unsigned char bits[KEY_MAX / 8 + 1] = { 0 };
+    if (ioctl(fd, EVIOCGBIT(type, sizeof bits), bits) < 0)
+        return false;
+    return bits[bit / 8] >> bit % 8 & 1;
+}
+
+/* Tells libinput what kind of device this is, in the form in which udev would have. */
+static void describe_input(const char *name, const char *properties)
+{
+    char path[300], number[32] = "";
+    snprintf(path, sizeof path, "/sys/class/input/%s/dev", name);
+    FILE *dev = fopen(path, "r");
+    if (!dev)
+        return;
+    if (fscanf(dev, "%31s", number) != 1)
+        *number = '\0';
+    fclose(dev);
+    snprintf(path, sizeof path, "/run/udev/data/c%s", number);
+    FILE *record = fopen(path, "w");
+    if (!record)
+        return;
+    fprintf(record, "I:1\nE:ID_INPUT=1\n%sV:1\n", properties);
+    fclose(record);
+}
+
+/* Describes every input device and returns the power button's descriptor, or -1. */
+static int setup_inputs(void)
+{
+    int power = -1;
+    DIR *dir = opendir("/dev/input");
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (strncmp(entry->d_name, "event", 5))
+            continue;
+        char path[300];
+        snprintf(path, sizeof path, "/dev/input/%s", entry->d_name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        if (has_bit(fd, EV_ABS, ABS_X))
+            describe_input(entry->d_name, "E:ID_INPUT_MOUSE=1\n");
+        else if (has_bit(fd, EV_KEY, KEY_Q))
+            describe_input(entry->d_name, "E:ID_INPUT_KEY=1\nE:ID_INPUT_KEYBOARD=1\n");
+        else if (power < 0 && has_bit(fd, EV_KEY, KEY_POWER)) {
+            power = fd;
+            continue;
+        }
+        close(fd);
+    }
+    if (dir)
+        closedir(dir);
+    return power;
+}
+
+static pid_t spawn(char *const argv[])
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        /* The console is the port of the reports: chatter of programs may not get in there. */
+        int log = open(CHILD_LOG, O_WRONLY | O_CREAT | O_APPEND, 0644);
+        dup2(log, STDOUT_FILENO);
+        dup2(log, STDERR_FILENO);
+        execv(argv[0], argv);
+        _exit(127);
+    }
+    return pid;
+}
+
+/* Starts Xorg and returns once it accepts clients, which it tells through the pipe. */
+static pid_t start_xorg(void)
+{
+    int ready[2];
+    if (pipe(ready) < 0)
+        return -1;
+    char number[12];
+    snprintf(number, sizeof number, "%d", ready[1]);
+    fcntl(ready[0], F_SETFD, FD_CLOEXEC);
+    pid_t pid = spawn((char *const[]){ "/usr/lib/xorg/Xorg", ":0", "vt1", "-novtswitch", "-keeptty",
+                                       "-nolisten", "tcp", "-ac", "-noreset", "-config",
+                                       "/etc/xorg.conf", "-logfile", XORG_LOG, "-displayfd", number,
+                                       NULL });
+    close(ready[1]);
+    char answer[16];
+    if (read(ready[0], answer, sizeof answer) <= 0)
+        report_fatal("Xorg did not start");
+    close(ready[0]);
+    return pid;
+}
+
+static void wait_for_end(int power, int signals, pid_t xorg, pid_t probe)
+{
+    struct pollfd fds[] = { { .fd = power, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+    for (;;) {
+        if (poll(fds, 2, -1) < 0)
+            continue;
+        struct input_event event;
+        if (fds[0].revents && read(power, &event, sizeof event) == sizeof event &&
+            event.type == EV_KEY && event.code == KEY_POWER && event.value == 1)
+            reboot(RB_POWER_OFF);
+        struct signalfd_siginfo info;
+        if (fds[1].revents && read(signals, &info, sizeof info) > 0)
+            for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) > 0;)
+                if (pid == xorg || pid == probe)
+                    report_fatal(pid == xorg ? "Xorg ended" : "the probe client ended");
+    }
+}
+
+int main(void)
+{
+    mount_all();
+    load_modules();
+    int power = setup_inputs();
+
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, NULL);
+    int signals = signalfd(-1, &child, SFD_CLOEXEC);
+
+    setenv("PATH", "/usr/bin:/bin", 1);
+    setenv("DISPLAY", ":0", 1);
+    pid_t xorg = start_xorg();
+    pid_t probe = spawn((char *const[]){ "/usr/bin/probe", SERIAL, NULL });
+    wait_for_end(power, signals, xorg, probe);
+}

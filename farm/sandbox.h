@@ -78,5 +78,9 @@ json_t *sandbox_display_json(struct sandbox *self);
 struct op *sandbox_resize(struct sandbox *self, const json_t *request, answer_fn done, void *data,
                           struct error *err);
 
+/* The layout that the guest's keyboard has: {"layout"}. Kept with the sandbox. bad_value when
+ * xkbcommon does not know it. */
+int sandbox_set_layout(struct sandbox *self, const char *layout, struct error *err);
+
 /* Takes NULL. */
 void op_cancel(struct op *op);

@@ -1,0 +1,158 @@
+/* Everything that can be wrong with a request is found before anything is made: image, sizes, network,
+ * quota, disk. Sizes round up (CPUs to 1, 2, 4, …; memory to 256 MiB, 512 MiB, …), so that later one
+ * template serves many requests. */
+#include "farm/create.h"
+
+#include "base/clock.h"
+#include "farm/quantity.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MEMORY_STEP_MIB 256
+#define MIB 1048576.0
+
+static int read_quantity(const json_t *limits, const char *key, double fallback, double *ret,
+                         struct error *err)
+{
+    const char *text = json_get_string(limits, key, NULL);
+    *ret = fallback;
+    if (text && quantity_parse(text, ret) < 0)
+        return error_set(err, ERROR_BAD_VALUE, "resourceLimits.%s: \"%.40s\" is no amount such as \"2\", "
+                         "\"500m\" or \"2Gi\"", key, text);
+    return 0;
+}
+
+static int read_charge(const json_t *request, const struct image *image, struct charge *ret,
+                       struct error *err)
+{
+    const json_t *limits = json_object_get(request, "resourceLimits");
+    double cpu, memory, disk;
+    int r = read_quantity(limits, "cpu", image->cpus, &cpu, err);
+    if (r == 0)
+        r = read_quantity(limits, "memory", image->memory_mib * MIB, &memory, err);
+    if (r == 0)
+        r = read_quantity(limits, "disk", (double)image->disk_bytes, &disk, err);
+    if (r < 0)
+        return r;
+    if (cpu <= 0 || cpu > MACHINE_CPUS_MAX)
+        return error_set(err, ERROR_BAD_VALUE, "resourceLimits.cpu: must be more than 0 and at most %d",
+                         MACHINE_CPUS_MAX);
+    if (memory < MACHINE_MEMORY_MIB_MIN * MIB || memory > MACHINE_MEMORY_MIB_MAX * MIB)
+        return error_set(err, ERROR_BAD_VALUE, "resourceLimits.memory: must be from %d to %d MiB",
+                         MACHINE_MEMORY_MIB_MIN, MACHINE_MEMORY_MIB_MAX);
+    if (image->disk && (disk < (double)image->disk_bytes || disk > (double)MACHINE_DISK_BYTES_MAX))
+        return error_set(err, ERROR_BAD_VALUE, "resourceLimits.disk: must be from %lld MiB, the image's size, "
+                         "to %lld MiB", (long long)(image->disk_bytes >> 20),
+                         (long long)(MACHINE_DISK_BYTES_MAX >> 20));
+    ret->cpus = quantity_round_up(cpu, 1);
+    ret->memory_mib = quantity_round_up(memory / MIB, MEMORY_STEP_MIB);
+    ret->disk_mib = image->disk ? (int64_t)((disk + MIB - 1) / MIB) : 0;
+    return 0;
+}
+
+/* "nat" must work when it is asked for; by default a guest gets a network where the host has one to
+ * give. An OpenSandbox policy is taken when it means "none" or "everything"; finer ones are refused. */
+static int read_network(const json_t *request, enum machine_network *ret, struct error *err)
+{
+    const char *name = json_get_string(request, "network", NULL);
+    const json_t *policy = json_object_get(request, "networkPolicy");
+    const char *action = json_get_string(policy, "defaultAction", "allow");
+    if (json_array_size(json_object_get(policy, "egress")) > 0)
+        return error_set(err, ERROR_UNSUPPORTED, "networkPolicy.egress: rules are not supported yet");
+    if (!name && strcmp(action, "deny") == 0)
+        name = "none";
+    if (!name) {
+        *ret = net_check(NULL) == 0 ? MACHINE_NETWORK_NAT : MACHINE_NETWORK_NONE;
+        return 0;
+    }
+    int r = machine_network_parse(name, ret, err);
+    if (r == 0 && *ret == MACHINE_NETWORK_NAT) {
+        r = net_check(err);
+        if (r < 0)
+            error_wrap(err, "network nat");
+    }
+    return r;
+}
+
+static void read_lease(const json_t *request, int64_t *ret_expires_us)
+{
+    int64_t timeout_s = json_get_int(request, "timeout", 0);
+    *ret_expires_us = timeout_s > 0 ? clock_wall_us() + timeout_s * 1000000 : 0;
+}
+
+static struct sandbox *make(struct farm *farm, const struct principal *who, const json_t *request,
+                            const struct image *image, const struct charge *charge,
+                            enum machine_network network)
+{
+    char id[ID_MAX];
+    id_new("sb-", id);
+    struct sandbox *self = sandbox_new(farm, id, request);
+    if (!self)
+        return NULL;
+    const json_t *display = json_object_get(request, "display");
+    snprintf(self->owner, sizeof self->owner, "%s", who->key_id);
+    snprintf(self->image_name, sizeof self->image_name, "%s", image->name);
+    snprintf(self->image_hash, sizeof self->image_hash, "%s", image->hash);
+    snprintf(self->layout, sizeof self->layout, "%s", json_get_string(display, "layout", "us"));
+    self->charge = *charge;
+    self->network = network;
+    self->width = (int)json_get_int(display, "width", image->width);
+    self->height = (int)json_get_int(display, "height", image->height);
+    read_lease(request, &self->expires_us);
+    self->dir = farm_sandbox_dir(farm, id);
+    return self;
+}
+
+static int create(struct farm *farm, const struct principal *who, const json_t *request,
+                  const struct image *image, struct sandbox **ret, struct error *err)
+{
+    struct charge charge = { 0 };
+    enum machine_network network;
+    int r = read_charge(request, image, &charge, err);
+    if (r == 0)
+        r = read_network(request, &network, err);
+    if (r == 0)
+        r = farm_check_quota(farm, who, &charge, err);
+    if (r < 0)
+        return r;
+    uid_t uid = jail_needs_uid() ? farm_take_uid(farm) : 0;
+    if (jail_needs_uid() && !uid)
+        return error_set(err, ERROR_QUOTA, "no uid is left for another jail");
+    struct sandbox *self = make(farm, who, request, image, &charge, network);
+    if (!self || !self->dir) {
+        sandbox_unref(self);
+        return error_errno(err, ENOMEM, "creating a sandbox");
+    }
+    self->uid = uid;
+    farm_add(farm, self);
+    r = sandbox_start(self, image, err);
+    if (r < 0) {
+        sandbox_unlist(self);
+        return r;
+    }
+    farm_counters(farm)->created++;
+    *ret = self;
+    return 0;
+}
+
+int farm_create(struct farm *farm, const struct principal *who, const json_t *request,
+                struct sandbox **ret, struct error *err)
+{
+    const char *uri = json_get_string(json_object_get(request, "image"), "uri", NULL);
+    struct image image;
+    int r = farm_check_ready(farm, err);
+    if (r < 0)
+        return r;
+    if (json_is_string(json_object_get(request, "snapshotId")))
+        return error_set(err, ERROR_UNSUPPORTED, "snapshotId: checkpoints are not supported yet");
+    if (!uri)
+        return error_set(err, ERROR_MISSING_FIELD, "image: it is needed, e.g. {\"uri\":\"debian-xfce\"}");
+    r = image_load(&image, farm_cache_dir(farm), uri, err);
+    if (r < 0)
+        return r;
+    r = create(farm, who, request, &image, ret, err);
+    image_deinit(&image);
+    return r;
+}

@@ -1,0 +1,130 @@
+#include "farm/op.h"
+
+#include "farm/sandbox-impl.h"
+
+#include <errno.h>
+
+static void handle_begin(void *data)
+{
+    struct op *self = data;
+    self->impl->begin(self);
+}
+
+static int check_state(const struct sandbox *sandbox, struct error *err)
+{
+    switch (sandbox->state) {
+    case SANDBOX_PENDING:
+    case SANDBOX_RUNNING:
+        return 0;
+    default:
+        return error_set(err, ERROR_GUEST_GONE, "sandbox %s is %s%s%s", sandbox->id,
+                         sandbox_state_name(sandbox->state), *sandbox->message ? ": " : "",
+                         sandbox->message);
+    }
+}
+
+struct op *op_new(size_t size, const struct op_impl *impl, struct sandbox *sandbox, answer_fn done,
+                  void *data, struct error *err)
+{
+    if (check_state(sandbox, err) < 0)
+        return NULL;
+    struct op *self = calloc(1, size);
+    if (self) {
+        self->defer = defer_new(farm_loop(sandbox->farm), handle_begin, self);
+        self->body = json_object();
+    }
+    if (!self || !self->defer || !self->body) {
+        error_errno(err, ENOMEM, "starting an operation");
+        if (self) {
+            defer_free(self->defer);
+            json_decref(self->body);
+            free(self);
+        }
+        return NULL;
+    }
+    self->impl = impl;
+    self->sandbox = sandbox_ref(sandbox);
+    self->done = done;
+    self->data = data;
+    list_init(&self->link);
+    return self;
+}
+
+struct op *op_start(struct op *self)
+{
+    list_append(&self->sandbox->ops, &self->link);
+    display_hold(self->sandbox->display);
+    defer_request(self->defer);
+    return self;
+}
+
+static void destroy(struct op *self)
+{
+    list_remove(&self->link);
+    defer_free(self->defer);
+    timer_free(self->timer);
+    if (self->impl->deinit)
+        self->impl->deinit(self);
+    json_decref(self->body);
+    sandbox_unref(self->sandbox);
+    free(self);
+}
+
+struct op *op_drop(struct op *self)
+{
+    if (self)
+        destroy(self);
+    return NULL;
+}
+
+static void end(struct op *self, struct answer *answer, bool is_aborted)
+{
+    /* Off the list first: what stop does may end other operations. */
+    list_remove(&self->link);
+    self->impl->stop(self, is_aborted);
+    display_release(self->sandbox->display);
+    if (answer) {
+        answer->body = json_incref(self->body);
+        self->done(self->data, answer);
+    }
+    destroy(self);
+}
+
+void op_finish(struct op *self, struct answer *answer)
+{
+    end(self, answer, false);
+}
+
+void op_fail(struct op *self, const struct error *err)
+{
+    struct answer answer = { .err = *err };
+    answer.err.is_set = true;
+    end(self, &answer, true);
+}
+
+void op_cancel(struct op *self)
+{
+    if (self)
+        end(self, NULL, true);
+}
+
+static void handle_timer(void *data)
+{
+    struct op *self = data;
+    self->on_timer(self);
+}
+
+void op_after(struct op *self, int64_t delay_us, void (*fn)(struct op *self))
+{
+    if (!self->timer)
+        self->timer = timer_new(farm_loop(self->sandbox->farm), handle_timer, self);
+    self->on_timer = fn;
+    if (self->timer)
+        timer_start(self->timer, delay_us);
+}
+
+void op_no_timer(struct op *self)
+{
+    if (self->timer)
+        timer_stop(self->timer);
+}

@@ -1,0 +1,233 @@
+/* POST …/desktop/wait and PUT …/desktop/display: waiting for the screen without injecting anything.
+ *
+ * "settled": nothing changed for quiet_ms. "change": something changed, in a region when one is
+ * given; blinkers (display/settle-history.h) are no change. */
+#include "base/clock.h"
+#include "farm/op.h"
+#include "farm/sandbox-impl.h"
+#include "farm/shot.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum purpose { WAIT_FOR_SETTLED, WAIT_FOR_CHANGE, WAIT_FOR_SIZE };
+
+struct wait {
+    struct op op;
+    enum purpose purpose;
+    int64_t max_us, started_us;
+    struct settle_params settle_params;
+    bool has_region, wants_shot;
+    struct rect region;
+    int64_t since;
+    int width, height;
+    struct shot_params shot_params;
+    struct screen_wait *screen;
+    struct settle_wait *settle;
+    struct shot *shot;
+    struct display_observer observer;
+};
+
+static void finish(struct wait *self, struct shot_result *result)
+{
+    struct answer answer = { 0 };
+    struct sandbox *sandbox = self->op.sandbox;
+    json_t *body = self->op.body;
+    json_object_set_new(body, "waited_ms", json_real((double)(clock_now_us() - self->started_us) / 1e3));
+    json_object_set_new(body, "frame", json_integer(display_frame_id(sandbox->display)));
+    json_object_set_new(body, "screen", desktop_screen_json(sandbox));
+    json_object_set_new(body, "cursor", desktop_cursor_json(sandbox));
+    if (result && !result->is_unchanged) {
+        json_object_set_new(body, "image", result->image);
+        answer.image = result->bytes;
+        answer.content_type = still_format_mime(result->format);
+        memcpy(answer.etag, result->etag, sizeof answer.etag);
+    }
+    op_finish(&self->op, &answer);
+}
+
+static void handle_shot(void *data, struct shot_result *result, const struct error *err)
+{
+    struct wait *self = data;
+    self->shot = NULL;
+    if (err)
+        op_fail(&self->op, err);
+    else
+        finish(self, result);
+}
+
+static void end(struct wait *self, const char *result)
+{
+    struct error err = { 0 };
+    display_unobserve(&self->observer);
+    op_no_timer(&self->op);
+    json_object_set_new(self->op.body, "result", json_string(result));
+    if (!self->wants_shot) {
+        finish(self, NULL);
+        return;
+    }
+    self->shot = shot_start(self->op.sandbox, &self->shot_params, handle_shot, self, &err);
+    if (!self->shot)
+        op_fail(&self->op, &err);
+}
+
+static void handle_settled(void *data, struct settle *settle, bool is_lost)
+{
+    struct wait *self = data;
+    self->settle = NULL;
+    json_object_set_new(self->op.body, "settle", shot_settle_json(settle));
+    end(self, is_lost ? "lost" : settle_state_name(settle->state));
+}
+
+/* A change counts when one of its pixels lies in the region. */
+static bool change_is_inside(const struct frame *frame, const struct tile_change *change,
+                             struct rect region)
+{
+    if (!change->counts)
+        return false;
+    struct rect tile = frame_tile_rect(frame, change->index);
+    struct rect common = rect_intersect(tile, region);
+    for (int y = common.y; y < common.y + common.h; y++) {
+        uint64_t row = change->counted[y - tile.y] >> (common.x - tile.x);
+        if (common.w < 64)
+            row &= (UINT64_C(1) << common.w) - 1;
+        if (row)
+            return true;
+    }
+    return false;
+}
+
+static bool has_wanted_size(struct wait *self)
+{
+    const struct frame *frame = display_frame(self->op.sandbox->display);
+    return frame && frame->width == self->width && frame->height == self->height;
+}
+
+static void handle_frame(void *data, const struct frame_update *update)
+{
+    struct wait *self = data;
+    if (self->purpose == WAIT_FOR_SIZE) {
+        if (has_wanted_size(self))
+            end(self, "resized");
+        return;
+    }
+    bool is_change = update->is_new_epoch;
+    for (int i = 0; i < update->n_changes && !is_change; i++)
+        is_change = self->has_region ? change_is_inside(update->frame, &update->changes[i], self->region)
+                                     : update->changes[i].counts;
+    if (is_change)
+        end(self, "changed");
+}
+
+static void handle_late(struct op *op)
+{
+    struct wait *self = (struct wait *)op;
+    if (self->purpose == WAIT_FOR_CHANGE) {
+        end(self, "timed_out");
+        return;
+    }
+    struct error err = { 0 };
+    const struct frame *frame = display_frame(op->sandbox->display);
+    error_set(&err, ERROR_TIMEOUT, "the guest did not take %dx%d; its screen is %dx%d", self->width,
+              self->height, frame ? frame->width : 0, frame ? frame->height : 0);
+    op_fail(op, &err);
+}
+
+static void handle_screen(void *data, const struct error *screen_err)
+{
+    static const struct display_observer_ops ops = { .frame = handle_frame };
+    struct wait *self = data;
+    struct display *display = self->op.sandbox->display;
+    struct error err = { 0 };
+    self->screen = NULL;
+    if (screen_err) {
+        op_fail(&self->op, screen_err);
+        return;
+    }
+    display_flush(display);
+    if (self->purpose == WAIT_FOR_SETTLED) {
+        self->settle = settle_wait_start(display, &self->settle_params, 0, handle_settled, self);
+        if (!self->settle) {
+            error_errno(&err, ENOMEM, "waiting");
+            op_fail(&self->op, &err);
+        }
+        return;
+    }
+    if (self->purpose == WAIT_FOR_SIZE) {
+        if (has_wanted_size(self)) {
+            end(self, "resized");
+            return;
+        }
+        if (display_resize(display, self->width, self->height, &err) < 0) {
+            op_fail(&self->op, &err);
+            return;
+        }
+    } else if (self->since && display_frame_id(display) != self->since) {
+        end(self, "changed");
+        return;
+    }
+    display_observe(display, &self->observer, &ops, self);
+    op_after(&self->op, self->max_us, handle_late);
+}
+
+static void begin(struct op *op)
+{
+    struct wait *self = (struct wait *)op;
+    struct error err = { 0 };
+    self->started_us = clock_now_us();
+    self->screen = screen_wait_start(op->sandbox, handle_screen, self);
+    if (!self->screen) {
+        error_errno(&err, ENOMEM, "waiting");
+        op_fail(op, &err);
+    }
+}
+
+static void stop(struct op *op, bool is_aborted maybe_unused)
+{
+    struct wait *self = (struct wait *)op;
+    self->screen = screen_wait_cancel(self->screen);
+    self->settle = settle_wait_cancel(self->settle);
+    self->shot = shot_cancel(self->shot);
+    display_unobserve(&self->observer);
+}
+
+static const struct op_impl impl = { .begin = begin, .stop = stop };
+
+struct op *sandbox_wait(struct sandbox *sandbox, const json_t *request, answer_fn done, void *data,
+                        struct error *err)
+{
+    struct op *op = op_new(sizeof(struct wait), &impl, sandbox, done, data, err);
+    if (!op)
+        return NULL;
+    struct wait *self = (struct wait *)op;
+    const json_t *region = json_object_get(request, "region");
+    const json_t *screenshot = json_object_get(request, "screenshot");
+    self->purpose = strcmp(json_get_string(request, "for", "settled"), "change") == 0 ? WAIT_FOR_CHANGE
+                                                                                      : WAIT_FOR_SETTLED;
+    self->max_us = json_get_int(request, "max_ms", 30000) * 1000;
+    self->since = json_get_int(request, "since", 0);
+    self->has_region = json_is_object(region);
+    self->region = (struct rect){ (int)json_get_int(region, "x", 0), (int)json_get_int(region, "y", 0),
+                                  (int)json_get_int(region, "width", 0),
+                                  (int)json_get_int(region, "height", 0) };
+    self->wants_shot = json_is_object(screenshot);
+    if (shot_settle_params(&self->settle_params, request, err) < 0 ||
+        (self->wants_shot && shot_params_from_object(&self->shot_params, screenshot, err) < 0))
+        return op_drop(op);
+    self->settle_params.max_us = self->max_us;
+    return op_start(op);
+}
+
+struct op *sandbox_resize(struct sandbox *sandbox, const json_t *request, answer_fn done, void *data,
+                          struct error *err)
+{
+    struct op *op = op_new(sizeof(struct wait), &impl, sandbox, done, data, err);
+    if (!op)
+        return NULL;
+    struct wait *self = (struct wait *)op;
+    self->purpose = WAIT_FOR_SIZE;
+    self->max_us = json_get_int(request, "max_ms", 10000) * 1000;
+    self->width = (int)json_get_int(request, "width", 0);
+    self->height = (int)json_get_int(request, "height", 0);
+    return op_start(op);
+}

@@ -370,7 +370,7 @@ const struct api_operation api_table[API_COUNT] = {
     },
     [API_DESKTOP_ACTIONS] = {
         .name = "desktop_actions", .method = "POST", .path = "/v1/sandboxes/{id}/desktop/actions",
-        .role = API_ROLE_OPERATOR, .flags = API_IDEMPOTENT | API_IMAGE, .status = 200, .path_fields = sandbox_path,
+        .role = API_ROLE_OPERATOR, .flags = API_IDEMPOTENT | API_IMAGE | API_LARGE_BODY, .status = 200, .path_fields = sandbox_path,
         .body = actions_body,
         .result = FIELDS{
             { .name = "results", .type = API_ARRAY, .element = &object_element, .text = "One per action that was done." },

@@ -1,0 +1,38 @@
+#include "web/caller.h"
+
+#include "base/clock.h"
+#include "web/server.h"
+
+#include <string.h>
+
+/* The secret that the request shows: a header before a cookie. NULL when it shows none. */
+static const char *shown_secret(const struct request *self)
+{
+    if (*self->secret)
+        return self->secret;
+    return *self->session ? sessions_find(self->web->sessions, self->session, clock_now_us()) : NULL;
+}
+
+void caller_identify(struct request *self)
+{
+    struct keys *keys = farm_keys(self->web->farm);
+    self->who = (struct principal){ .role = ROLE_NONE };
+    if (!keys_exist(keys)) {
+        if (self->conn->is_local)
+            self->who.role = ROLE_ADMIN;
+        return;
+    }
+    const char *secret = shown_secret(self);
+    if (secret && keys_authenticate(keys, secret, &self->who) != 0)
+        self->who = (struct principal){ .role = ROLE_NONE };
+}
+
+int caller_refuse(const struct request *self, struct error *err)
+{
+    if (!keys_exist(farm_keys(self->web->farm)))
+        return error_set(err, ERROR_UNAUTHORIZED,
+                         "this daemon has no API keys and serves callers on its own host only; make one there with "
+                         "`deskfarm keys add`");
+    return error_set(err, ERROR_UNAUTHORIZED, "send an API key as \"Authorization: Bearer KEY\"%s",
+                     *self->secret ? "; the one that was sent is not known" : "");
+}

@@ -1,0 +1,124 @@
+#include "web/guard.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+const char guard_headers[] = "X-Content-Type-Options: nosniff\r\n"
+                             "Cross-Origin-Resource-Policy: same-origin\r\n"
+                             "Referrer-Policy: no-referrer\r\n";
+
+const char guard_page_headers[] =
+    "Content-Security-Policy: default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'\r\n"
+    "X-Frame-Options: DENY\r\n"
+    "Cross-Origin-Opener-Policy: same-origin\r\n";
+
+static bool is_port(const char *text)
+{
+    size_t n = strspn(text, "0123456789");
+    return n >= 1 && n <= 5 && !text[n] && atoi(text) <= 65535;
+}
+
+bool guard_split_host(const char *host, char out[GUARD_HOST_MAX])
+{
+    bool has_bracket = host[0] == '[';
+    const char *start = has_bracket ? host + 1 : host;
+    size_t n = strcspn(start, has_bracket ? "]" : ":");
+    const char *rest = start + n;
+    if (n == 0 || n >= GUARD_HOST_MAX || (has_bracket && *rest++ != ']'))
+        return false;
+    if (*rest && (*rest != ':' || !is_port(rest + 1)))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        char c = (char)tolower((unsigned char)start[i]);
+        if (!isalnum((unsigned char)c) && !strchr(has_bracket ? ":." : ".-_", c))
+            return false;
+        out[i] = c;
+    }
+    out[n] = 0;
+    return true;
+}
+
+static bool is_listed(const char *const *list, const char *name)
+{
+    for (; list && *list; list++) {
+        if (strcasecmp(*list, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_address(const char *name)
+{
+    unsigned char out[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, name, out) == 1 || inet_pton(AF_INET6, name, out) == 1;
+}
+
+bool guard_host_is_ours(const struct guard_hosts *hosts, const char *host)
+{
+    static const char *const loopback[] = { "localhost", "127.0.0.1", "::1", NULL };
+    char name[GUARD_HOST_MAX];
+    if (!guard_split_host(host, name))
+        return false;
+    return is_listed(loopback, name) || is_listed(hosts->names, name) || is_listed(hosts->addresses, name) ||
+           (hosts->any_address && is_address(name));
+}
+
+/* Own is what the browser would call the page at this Host. Host itself was checked before. */
+static bool is_own_origin(const char *origin, const char *host)
+{
+    const char *rest = strncasecmp(origin, "http://", 7) == 0    ? origin + 7
+                       : strncasecmp(origin, "https://", 8) == 0 ? origin + 8
+                                                                 : NULL;
+    return rest && *host && strcasecmp(rest, host) == 0;
+}
+
+static int check_site(const struct guard_facts *facts, struct error *err)
+{
+    /* A link from elsewhere to a page is how people arrive; the page then is an origin of ours. */
+    if (facts->is_page && !facts->is_upgrade)
+        return 0;
+    if (*facts->origin && !is_own_origin(facts->origin, facts->host))
+        return error_set(err, ERROR_BAD_ORIGIN, "the Origin header names another site");
+    if (*facts->fetch_site && strcmp(facts->fetch_site, "same-origin") != 0 && strcmp(facts->fetch_site, "none") != 0)
+        return error_set(err, ERROR_BAD_ORIGIN, "a page of another site sent this request");
+    return 0;
+}
+
+static bool is_json(const char *type)
+{
+    static const char json[] = "application/json";
+    size_t n = sizeof json - 1;
+    return strncasecmp(type, json, n) == 0 && (!type[n] || type[n] == ';' || type[n] == ' ');
+}
+
+int guard_check(const struct guard_hosts *hosts, const struct guard_facts *facts, struct error *err)
+{
+    if (!facts->is_unix && !guard_host_is_ours(hosts, facts->host))
+        return error_set(err, ERROR_BAD_HOST,
+                         "the Host header names no host of this daemon; add the name to its configuration");
+    int r = check_site(facts, err);
+    if (r == 0 && facts->has_body && !is_json(facts->content_type))
+        r = error_set(err, ERROR_MEDIA_TYPE, "the body must have Content-Type: application/json");
+    return r;
+}
+
+bool guard_cookie(const char *header, const char *name, char *out, size_t size)
+{
+    size_t n = strlen(name);
+    for (const char *at = header; *at; at += strcspn(at, ";"), at += *at == ';') {
+        at += strspn(at, " ");
+        if (strncmp(at, name, n) != 0 || at[n] != '=')
+            continue;
+        size_t length = strcspn(at + n + 1, "; ");
+        if (length == 0 || length >= size)
+            return false;
+        memcpy(out, at + n + 1, length);
+        out[length] = 0;
+        return true;
+    }
+    return false;
+}

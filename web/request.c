@@ -1,0 +1,322 @@
+/* The answer is one header block, written by us, and at most one payload. A payload is counted bytes and
+ * goes to the socket without another copy, in chunks of CHUNK_BYTES; what the kernel does not take of a
+ * chunk is kept by libwebsockets, and the next chunk is only written when that is gone. A caller that
+ * reads nothing for WRITE_STALL_S is closed.
+ *
+ * Header values are bounded by the fields of struct request. A value that does not fit is treated as
+ * one that cannot be right: a host that is no host, a key that no key is. */
+#include "web/request.h"
+
+#include "base/clock.h"
+#include "web/server.h"
+
+#include <libwebsockets.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define CHUNK_BYTES ((size_t)64 * 1024)
+#define WRITE_STALL_S 30
+
+/* --- Headers in ---------------------------------------------------------------------------------- */
+
+/* A value that is too long becomes "?", which is no valid value of any header read here. */
+static void copy_header(struct lws *lws, enum lws_token_indexes token, char *out, size_t size)
+{
+    out[0] = 0;
+    if (lws_hdr_total_length(lws, token) > 0 && lws_hdr_copy(lws, out, (int)size, token) < 0)
+        snprintf(out, size, "?");
+}
+
+static void copy_custom(struct lws *lws, const char *name, char *out, size_t size)
+{
+    out[0] = 0;
+    if (lws_hdr_custom_length(lws, name, (int)strlen(name)) > 0 &&
+        lws_hdr_custom_copy(lws, out, (int)size, name, (int)strlen(name)) < 0)
+        snprintf(out, size, "?");
+}
+
+static void read_credentials(struct request *self)
+{
+    char authorization[REQUEST_SECRET_MAX + 8];
+    copy_header(self->lws, WSI_TOKEN_HTTP_AUTHORIZATION, authorization, sizeof authorization);
+    if (strncasecmp(authorization, "Bearer ", 7) == 0)
+        snprintf(self->secret, sizeof self->secret, "%s", authorization + 7);
+    else if (*authorization)
+        snprintf(self->secret, sizeof self->secret, "?");
+    else
+        copy_custom(self->lws, "open-sandbox-api-key:", self->secret, sizeof self->secret);
+    explicit_bzero(authorization, sizeof authorization);
+
+    char cookie[4096];
+    copy_header(self->lws, WSI_TOKEN_HTTP_COOKIE, cookie, sizeof cookie);
+    if (!guard_cookie(cookie, SESSION_COOKIE, self->session, sizeof self->session))
+        self->session[0] = 0;
+}
+
+static void read_length(struct request *self)
+{
+    char text[32];
+    copy_header(self->lws, WSI_TOKEN_HTTP_CONTENT_LENGTH, text, sizeof text);
+    self->has_length = *text;
+    char *end;
+    self->length = strtoll(text, &end, 10);
+    if (*end || self->length < 0)
+        self->length = INT64_MAX;
+    self->is_chunked = lws_hdr_total_length(self->lws, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
+}
+
+static void read_method(struct request *self)
+{
+    static const struct {
+        enum lws_token_indexes token;
+        const char *name;
+    } methods[] = {
+        { WSI_TOKEN_GET_URI, "GET" },       { WSI_TOKEN_POST_URI, "POST" },   { WSI_TOKEN_PUT_URI, "PUT" },
+        { WSI_TOKEN_DELETE_URI, "DELETE" }, { WSI_TOKEN_HEAD_URI, "HEAD" },   { WSI_TOKEN_PATCH_URI, "PATCH" },
+        { WSI_TOKEN_OPTIONS_URI, "OPTIONS" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        if (lws_hdr_total_length(self->lws, methods[i].token) <= 0)
+            continue;
+        snprintf(self->method, sizeof self->method, "%s", methods[i].name);
+        /* A path that is too long is one that no route has. */
+        if (lws_hdr_copy(self->lws, self->path, sizeof self->path, methods[i].token) < 0)
+            snprintf(self->path, sizeof self->path, "?");
+        break;
+    }
+    self->is_head = strcmp(self->method, "HEAD") == 0;
+}
+
+struct request *request_new(struct web *web, struct conn *conn, struct lws *lws)
+{
+    struct request *self = calloc(1, sizeof *self);
+    if (!self)
+        return NULL;
+    self->web = web;
+    self->conn = conn;
+    self->lws = lws;
+    self->route = ROUTE_UNKNOWN;
+    self->began_us = clock_now_us();
+    self->headers.limit = 16384;
+    read_method(self);
+    read_length(self);
+    read_credentials(self);
+    copy_header(lws, WSI_TOKEN_HOST, self->host, sizeof self->host);
+    copy_header(lws, WSI_TOKEN_ORIGIN, self->origin, sizeof self->origin);
+    copy_header(lws, WSI_TOKEN_HTTP_ACCEPT, self->accept, sizeof self->accept);
+    copy_header(lws, WSI_TOKEN_HTTP_CONTENT_TYPE, self->content_type, sizeof self->content_type);
+    copy_header(lws, WSI_TOKEN_HTTP_IF_NONE_MATCH, self->if_none_match, sizeof self->if_none_match);
+    copy_custom(lws, "sec-fetch-site:", self->fetch_site, sizeof self->fetch_site);
+    copy_custom(lws, "idempotency-key:", self->idempotency_key, sizeof self->idempotency_key);
+    conn->request = self;
+    web->n_requests++;
+    return self;
+}
+
+struct request *request_free(struct request *self)
+{
+    if (!self)
+        return NULL;
+    struct web *web = self->web;
+    if (self->state != REQUEST_WRITING) {
+        web->metrics.gone++;
+        if (self->on_gone)
+            self->on_gone(self->gone_data);
+        metrics_count(&web->metrics, self->route, 499, clock_now_us() - self->began_us);
+    }
+    if (self->kept)
+        idempotency_drop(web->idempotency, self->kept);
+    self->conn->request = NULL;
+    web->n_requests--;
+    json_decref(self->path_values);
+    json_decref(self->query);
+    json_decref(self->body);
+    buf_deinit(&self->raw);
+    buf_deinit(&self->headers);
+    bytes_unref(self->payload);
+    explicit_bzero(self->secret, sizeof self->secret);
+    free(self);
+    return NULL;
+}
+
+void request_on_gone(struct request *self, loop_fn fn, void *data)
+{
+    self->on_gone = fn;
+    self->gone_data = data;
+}
+
+/* --- The answer ---------------------------------------------------------------------------------- */
+
+static const char *reason_of(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {
+        { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" }, { 304, "Not Modified" },
+        { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" },
+        { 405, "Method Not Allowed" }, { 406, "Not Acceptable" }, { 409, "Conflict" }, { 410, "Gone" },
+        { 411, "Length Required" }, { 413, "Content Too Large" }, { 415, "Unsupported Media Type" },
+        { 422, "Unprocessable Content" }, { 429, "Too Many Requests" }, { 499, "Client Closed Request" },
+        { 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 502, "Bad Gateway" },
+        { 503, "Service Unavailable" }, { 504, "Gateway Timeout" }, { 507, "Insufficient Storage" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    }
+    return "Status";
+}
+
+void request_add_header(struct request *self, const char *name, const char *format, ...)
+{
+    auto_buf struct buf value = { .limit = 9000 };
+    va_list ap;
+    va_start(ap, format);
+    buf_vprintf(&value, format, ap);
+    va_end(ap);
+    const char *text = buf_str(&value);
+    buf_printf(&self->headers, "%s: %.*s\r\n", name, (int)strcspn(text, "\r\n"), text);
+}
+
+static bool was_carried_out(int status)
+{
+    return status != 409 && status != 429 && status != 503;
+}
+
+/* Everything but the payload is decided: keep it for a repetition, and let the socket tell when to write. */
+static void finish_answer(struct request *self, int status)
+{
+    self->status = status;
+    self->state = REQUEST_WRITING;
+    self->on_gone = NULL;
+    struct idempotency_entry *entry = steal_ptr(&self->kept);
+    if (entry && was_carried_out(status))
+        idempotency_keep(self->web->idempotency, entry, status, buf_str(&self->headers), self->payload);
+    else if (entry)
+        idempotency_drop(self->web->idempotency, entry);
+    lws_set_timeout(self->lws, PENDING_TIMEOUT_HTTP_CONTENT, WRITE_STALL_S);
+    lws_callback_on_writable(self->lws);
+}
+
+void request_answer_bytes(struct request *self, int status, const char *content_type, struct bytes *payload)
+{
+    if (self->state == REQUEST_WRITING) {
+        bytes_unref(payload);
+        return;
+    }
+    if (content_type)
+        request_add_header(self, "Content-Type", "%s", content_type);
+    self->payload = payload;
+    finish_answer(self, status);
+}
+
+void request_answer_empty(struct request *self, int status)
+{
+    request_answer_bytes(self, status, NULL, NULL);
+}
+
+void request_answer_text(struct request *self, int status, const char *content_type, const struct buf *text)
+{
+    request_answer_bytes(self, status, content_type, bytes_copy(text->data, text->size));
+}
+
+void request_answer_json(struct request *self, int status, json_t *body)
+{
+    auto_buf struct buf text = BUF_INIT;
+    json_write(body, &text);
+    json_decref(body);
+    buf_puts(&text, "\n");
+    request_answer_text(self, status, "application/json", &text);
+}
+
+void request_answer_error(struct request *self, const struct error *err)
+{
+    if (err->code == ERROR_UNAUTHORIZED)
+        request_add_header(self, "WWW-Authenticate", "Bearer");
+    /* A message may have been cut inside a character. */
+    json_t *message = json_string(err->message);
+    request_answer_json(self, error_code_status(err->code),
+                        json_pack("{s:s,s:o}", "code", error_code_name(err->code), "message",
+                                  message ? message : json_string("(not UTF-8)")));
+}
+
+void request_answer_again(struct request *self, int status, const char *headers, struct bytes *payload)
+{
+    buf_puts(&self->headers, headers);
+    request_add_header(self, "Idempotency-Replayed", "true");
+    request_answer_bytes(self, status, NULL, bytes_ref(payload));
+}
+
+/* --- Out to the socket --------------------------------------------------------------------------- */
+
+static bool has_payload(const struct request *self)
+{
+    return self->payload && self->payload->size && !self->is_head;
+}
+
+static void write_head(struct request *self, struct buf *out)
+{
+    /* Room that libwebsockets may ask for in front of what it writes. */
+    memset(buf_reserve(out, LWS_PRE), 0, LWS_PRE);
+    out->size = LWS_PRE;
+    buf_printf(out, "HTTP/1.1 %d %s\r\n", self->status, reason_of(self->status));
+    buf_append(out, self->headers.data, self->headers.size);
+    buf_puts(out, guard_headers);
+    if (!strcasestr(buf_str(&self->headers), "Cache-Control:"))
+        buf_puts(out, "Cache-Control: no-store\r\n");
+    if (self->status != 204 && self->status != 304)
+        buf_printf(out, "Content-Length: %zu\r\n", self->payload ? self->payload->size : 0);
+    buf_printf(out, "%s\r\n", self->must_close ? "Connection: close\r\n" : "");
+}
+
+/* Header block and the start of the payload in one packet. */
+static int send_head(struct request *self)
+{
+    auto_buf struct buf out = BUF_INIT;
+    write_head(self, &out);
+    if (has_payload(self)) {
+        self->sent = MIN(self->payload->size, (size_t)16384);
+        buf_append(&out, self->payload->data, self->sent);
+    }
+    if (out.failed)
+        return -1;
+    self->is_head_sent = true;
+    self->web->metrics.sent_bytes += out.size - LWS_PRE;
+    return lws_write(self->lws, out.data + LWS_PRE, out.size - LWS_PRE, LWS_WRITE_HTTP_HEADERS) < 0 ? -1 : 0;
+}
+
+static int send_chunk(struct request *self)
+{
+    size_t n = MIN(self->payload->size - self->sent, CHUNK_BYTES);
+    /* HTTP/1 without extensions: the bytes are only read, though the parameter is not const. */
+    if (lws_write(self->lws, self->payload->data + self->sent, n, LWS_WRITE_HTTP) < 0)
+        return -1;
+    self->sent += n;
+    self->web->metrics.sent_bytes += n;
+    return 0;
+}
+
+int request_write(struct request *self)
+{
+    if (lws_partial_buffered(self->lws)) {
+        lws_callback_on_writable(self->lws);
+        return 0;
+    }
+    int r = 0;
+    if (!self->is_head_sent)
+        r = send_head(self);
+    else if (has_payload(self) && self->sent < self->payload->size)
+        r = send_chunk(self);
+    if (r < 0)
+        return r;
+    if (!has_payload(self) || self->sent == self->payload->size) {
+        metrics_count(&self->web->metrics, self->route, self->status, clock_now_us() - self->began_us);
+        return 1;
+    }
+    lws_set_timeout(self->lws, PENDING_TIMEOUT_HTTP_CONTENT, WRITE_STALL_S);
+    lws_callback_on_writable(self->lws);
+    return 0;
+}

@@ -1,0 +1,233 @@
+#include "web/route.h"
+
+#include "api/validate.h"
+#include "base/clock.h"
+#include "web/caller.h"
+#include "web/page.h"
+#include "web/server.h"
+
+#include <libwebsockets.h>
+#include <string.h>
+
+#define BODY_MAX ((int64_t)256 * 1024)
+#define QUERY_BYTES_MAX 8192
+
+_Static_assert((int)API_ROLE_NONE == (int)ROLE_NONE && (int)API_ROLE_VIEWER == (int)ROLE_VIEWER &&
+                   (int)API_ROLE_OPERATOR == (int)ROLE_OPERATOR && (int)API_ROLE_ADMIN == (int)ROLE_ADMIN,
+               "the table's roles are those of keys");
+
+/* A row without a handler does not link. */
+static const route_fn handlers[API_COUNT] = {
+#define ROUTE_ROW(sym, name) [API_##sym] = handle_##name,
+    API_OPERATIONS(ROUTE_ROW)
+#undef ROUTE_ROW
+};
+
+/* --- Headers ------------------------------------------------------------------------------------- */
+
+static int check_guard(struct request *self, struct error *err)
+{
+    struct guard_facts facts = {
+        .is_unix = self->conn->is_unix,
+        .is_page = self->route == ROUTE_PAGE,
+        .has_body = self->length > 0 && self->has_length,
+        .host = self->host,
+        .origin = self->origin,
+        .fetch_site = self->fetch_site,
+        .content_type = self->content_type,
+    };
+    return guard_check(&self->web->hosts, &facts, err);
+}
+
+/* Path to row, or to a page. Fills *match for rows. */
+static int find_row(struct request *self, struct api_match *match, struct error *err)
+{
+    char allow[64];
+    int r = api_match(self->method, self->path, match, allow);
+    if (r == 0) {
+        self->route = match->id;
+        return 0;
+    }
+    bool is_read = strcmp(self->method, "GET") == 0 || self->is_head;
+    if (r == API_NO_PATH && page_exists(self->web, self->path)) {
+        self->route = ROUTE_PAGE;
+        if (is_read)
+            return 0;
+        strcpy(allow, "GET, HEAD");
+        r = API_NO_METHOD;
+    }
+    if (r == API_NO_PATH)
+        return error_set(err, ERROR_NOT_FOUND, "no such path; see /openapi.json");
+    request_add_header(self, "Allow", "%s", allow);
+    return error_set(err, ERROR_METHOD, "this path takes %s", allow);
+}
+
+/* Splits a fragment at its first '='. The value may be empty, the '=' absent. */
+static void split_pair(char *text, struct api_pair *pair)
+{
+    char *value = strchr(text, '=');
+    if (value)
+        *value++ = 0;
+    pair->name = text;
+    pair->value = value ? value : "";
+}
+
+/* libwebsockets has split the query at '&' and decoded each part. */
+static int read_query(struct request *self, struct error *err)
+{
+    const struct api_operation *op = &api_table[self->route];
+    struct api_pair pairs[API_QUERY_MAX + 1];
+    auto_free char *text = malloc(QUERY_BYTES_MAX);
+    size_t used = 0, n = 0;
+    if (!text)
+        return error_set(err, ERROR_INTERNAL, "out of memory");
+    for (; n <= API_QUERY_MAX; n++) {
+        int size = lws_hdr_fragment_length(self->lws, WSI_TOKEN_HTTP_URI_ARGS, (int)n);
+        if (size <= 0)
+            break;
+        if (used + (size_t)size + 1 > QUERY_BYTES_MAX ||
+            lws_hdr_copy_fragment(self->lws, text + used, (int)(QUERY_BYTES_MAX - used), WSI_TOKEN_HTTP_URI_ARGS,
+                                  (int)n) < 0)
+            return error_set(err, ERROR_TOO_LARGE, "the query is longer than %d bytes", QUERY_BYTES_MAX);
+        text[used + (size_t)size] = 0;
+        split_pair(text + used, &pairs[n]);
+        used += (size_t)size + 1;
+    }
+    int ignored = 0;
+    int r = api_check_query(op, pairs, n, &self->query, &ignored, err);
+    self->web->metrics.ignored_fields += (uint64_t)ignored;
+    if (ignored)
+        farm_count_ignored_fields(self->web->farm, ignored);
+    return r;
+}
+
+static int check_length(struct request *self, struct error *err)
+{
+    int64_t limit = self->route < API_COUNT && api_table[self->route].flags & API_LARGE_BODY
+                        ? (int64_t)self->web->limits.body_bytes
+                        : BODY_MAX;
+    if (self->is_chunked)
+        return error_set(err, ERROR_LENGTH_REQUIRED, "send the body with a Content-Length, not in chunks");
+    if (self->length > limit)
+        return error_set(err, ERROR_TOO_LARGE, "the body is larger than %lld bytes", (long long)limit);
+    return 0;
+}
+
+static int check_role(struct request *self, struct error *err)
+{
+    static const char *const names[] = { "none", "viewer", "operator", "admin" };
+    const struct api_operation *op = &api_table[self->route];
+    if ((int)self->who.role >= (int)op->role)
+        return 0;
+    if (self->who.role == ROLE_NONE)
+        return caller_refuse(self, err);
+    return error_set(err, ERROR_FORBIDDEN, "%s needs the role %s; this key has %s", op->name, names[op->role],
+                     role_name(self->who.role));
+}
+
+static int begin(struct request *self, struct error *err)
+{
+    struct api_match match;
+    /* The path is looked up first because pages have other rules, but its failure is told last. */
+    struct error no_row = { 0 };
+    int row = find_row(self, &match, &no_row);
+    int r = check_guard(self, err);
+    if (r == 0 && row < 0) {
+        *err = no_row;
+        r = row;
+    }
+    if (r == 0 && self->route < API_COUNT) {
+        caller_identify(self);
+        r = check_role(self, err);
+        if (r == 0)
+            r = api_check_path(&api_table[self->route], &match, &self->path_values, err);
+    }
+    if (r == 0)
+        r = check_length(self, err);
+    if (r == 0 && self->route < API_COUNT)
+        r = read_query(self, err);
+    return r;
+}
+
+void route_begin(struct request *self)
+{
+    begin(self, &self->refused);
+    /* A body that will not be read in full ends the connection: the next request would begin in it. */
+    struct error length = { 0 };
+    if (check_length(self, &length) < 0 || (!self->has_length && strchr("P", self->method[0])))
+        self->must_close = true;
+    if (self->web->n_requests > self->web->limits.requests)
+        error_set(&self->refused, ERROR_QUOTA, "too many requests at once");
+}
+
+/* --- Body ---------------------------------------------------------------------------------------- */
+
+static int check_body(struct request *self, struct error *err)
+{
+    const struct api_operation *op = &api_table[self->route];
+    if (self->raw.size > 0 && json_parse_object((const char *)self->raw.data, self->raw.size, &self->body, err) < 0)
+        return -1;
+    int ignored = 0;
+    int r = api_check_body(op, self->body, &ignored, err);
+    self->web->metrics.ignored_fields += (uint64_t)ignored;
+    if (ignored)
+        farm_count_ignored_fields(self->web->farm, ignored);
+    if (r == 0 && op->body && !self->body)
+        self->body = json_object();
+    return r;
+}
+
+static int check_key(const char *key, struct error *err)
+{
+    size_t n = strlen(key);
+    if (n > IDEMPOTENCY_KEY_MAX || strcmp(key, "?") == 0)
+        return error_set(err, ERROR_BAD_VALUE, "Idempotency-Key is longer than %d bytes", IDEMPOTENCY_KEY_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (key[i] < '!' || key[i] > '~')
+            return error_set(err, ERROR_BAD_VALUE, "Idempotency-Key holds something else than printable ASCII");
+    }
+    return 0;
+}
+
+/* Returns 0 when the handler should run, 1 when the request is answered. */
+static int begin_idempotent(struct request *self, struct error *err)
+{
+    int r = check_key(self->idempotency_key, err);
+    if (r < 0)
+        return r;
+    auto_buf struct buf whole = BUF_INIT;
+    buf_printf(&whole, "%s %s\n", self->method, self->path);
+    buf_append(&whole, self->raw.data, self->raw.size);
+    const struct kept_answer *kept = NULL;
+    r = idempotency_begin(self->web->idempotency, self->who.key_id, self->idempotency_key, whole.data, whole.size,
+                          clock_now_us(), &self->kept, &kept);
+    switch (r) {
+    case IDEMPOTENCY_NEW: return 0;
+    case IDEMPOTENCY_REPLAY:
+        request_answer_again(self, kept->status, kept->headers, kept->payload);
+        return 1;
+    case IDEMPOTENCY_MISMATCH:
+        return error_set(err, ERROR_IDEMPOTENCY, "this Idempotency-Key was used for another request");
+    case IDEMPOTENCY_RUNNING:
+        return error_set(err, ERROR_CONFLICT, "the first request under this Idempotency-Key is still running");
+    default: return error_set(err, ERROR_QUOTA, "too many requests with an Idempotency-Key are running");
+    }
+}
+
+void route_run(struct request *self)
+{
+    struct error *err = &self->refused;
+    self->state = REQUEST_HANDLING;
+    lws_set_timeout(self->lws, NO_PENDING_TIMEOUT, 0);
+    if (!err->is_set && self->route == ROUTE_PAGE) {
+        page_answer(self);
+        return;
+    }
+    int r = err->is_set ? -1 : check_body(self, err);
+    if (r == 0 && *self->idempotency_key && api_table[self->route].flags & API_IDEMPOTENT)
+        r = begin_idempotent(self, err);
+    if (r < 0)
+        request_answer_error(self, err);
+    else if (r == 0)
+        handlers[self->route](self);
+}

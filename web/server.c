@@ -1,0 +1,289 @@
+/* libwebsockets on the daemon's loop. It parses HTTP/1 and drives the sockets; everything that is policy
+ * is elsewhere: web/listener.c accepts, web/route.c decides, web/request.c answers.
+ *
+ * The callback below is a dispatcher: one line per reason. libwebsockets knows the connection as its
+ * opaque pointer. HTTP/2 and WebSocket upgrades are refused (streams come with their own protocol). */
+#define LOG_MODULE "web"
+#include "web/server.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "web/request.h"
+#include "web/route.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <libwebsockets.h>
+#include <string.h>
+
+#define BODY_TOTAL_US ((int64_t)60 * 1000000)
+#define HEADER_BYTES_MAX 16384
+
+static struct conn *conn_of(struct lws *lws)
+{
+    return lws_get_opaque_user_data(lws);
+}
+
+/* --- Events of a connection ---------------------------------------------------------------------- */
+
+static int handle_headers(struct lws *lws)
+{
+    struct conn *conn = conn_of(lws);
+    if (!conn || conn->request)
+        return -1;
+    struct request *request = request_new(conn->web, conn, lws);
+    if (!request)
+        return -1;
+    route_begin(request);
+    if (request->must_close || !request->has_length || request->length == 0)
+        route_run(request);
+    return 0;
+}
+
+static int handle_body(struct lws *lws, const void *data, size_t size)
+{
+    struct conn *conn = conn_of(lws);
+    struct request *request = conn ? conn->request : NULL;
+    if (!request)
+        return -1;
+    if (request->state != REQUEST_READING)
+        return 0;
+    conn->web->metrics.received_bytes += size;
+    /* libwebsockets times the gaps between pieces; this bounds them all together. */
+    if (clock_now_us() - request->began_us > BODY_TOTAL_US)
+        return -1;
+    if (request->refused.is_set)
+        return 0;
+    return buf_append(&request->raw, data, size) < 0 ? -1 : 0;
+}
+
+static int handle_body_end(struct lws *lws)
+{
+    struct conn *conn = conn_of(lws);
+    if (conn && conn->request && conn->request->state == REQUEST_READING)
+        route_run(conn->request);
+    return 0;
+}
+
+static int handle_writable(struct lws *lws)
+{
+    struct conn *conn = conn_of(lws);
+    struct request *request = conn ? conn->request : NULL;
+    if (!request || request->state != REQUEST_WRITING)
+        return 0;
+    int r = request_write(request);
+    if (r <= 0)
+        return r;
+    bool must_close = request->must_close;
+    request_free(request);
+    lws_set_timeout(lws, NO_PENDING_TIMEOUT, 0);
+    return must_close || lws_http_transaction_completed(lws) ? -1 : 0;
+}
+
+static int handle_closed(struct lws *lws)
+{
+    struct conn *conn = conn_of(lws);
+    if (conn)
+        request_free(conn->request);
+    return 0;
+}
+
+static int handle_destroyed(struct lws *lws)
+{
+    struct conn *conn = conn_of(lws);
+    if (conn) {
+        lws_set_opaque_user_data(lws, NULL);
+        request_free(conn->request);
+        conn_free(conn);
+    }
+    return 0;
+}
+
+/* No operation upgrades yet, and an upgrade is where a page of another site would come in. */
+static int refuse_upgrade(struct lws *lws)
+{
+    struct conn *conn = conn_of(lws);
+    struct request *request = conn && !conn->request ? request_new(conn->web, conn, lws) : NULL;
+    if (!request)
+        return -1;
+    struct guard_facts facts = { .is_unix = conn->is_unix, .is_upgrade = true, .host = request->host,
+                                 .origin = request->origin, .fetch_site = request->fetch_site, .content_type = "" };
+    struct error *err = &request->refused;
+    if (guard_check(&conn->web->hosts, &facts, err) == 0)
+        error_set(err, ERROR_NOT_FOUND, "there is no WebSocket at this path");
+    char text[256];
+    int n = snprintf(text, sizeof text, "HTTP/1.1 %d Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+                     error_code_status(err->code));
+    request->state = REQUEST_WRITING;
+    metrics_count(&conn->web->metrics, ROUTE_UNKNOWN, error_code_status(err->code), 0);
+    request_free(request);
+    lws_write(lws, (unsigned char *)text, (size_t)n, LWS_WRITE_HTTP_HEADERS);
+    return -1;
+}
+
+static int handle_event(struct lws *lws, enum lws_callback_reasons reason, void *user maybe_unused, void *in,
+                        size_t size)
+{
+    switch (reason) {
+    case LWS_CALLBACK_HTTP: return handle_headers(lws);
+    case LWS_CALLBACK_HTTP_BODY: return handle_body(lws, in, size);
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION: return handle_body_end(lws);
+    case LWS_CALLBACK_HTTP_WRITEABLE: return handle_writable(lws);
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: return refuse_upgrade(lws);
+    case LWS_CALLBACK_CLOSED_HTTP: return handle_closed(lws);
+    case LWS_CALLBACK_WSI_DESTROY: return handle_destroyed(lws);
+    default: return 0;
+    }
+}
+
+/* --- Starting and ending ------------------------------------------------------------------------- */
+
+static void log_line(int level, const char *line)
+{
+    log_debug("%s %.*s", lws_get_library_version(), (int)strcspn(line, "\n"), line);
+    (void)level;
+}
+
+static struct web_limits fill_limits(struct web_limits given)
+{
+    return (struct web_limits){
+        .connections = given.connections ? given.connections : 512,
+        .connections_per_address = given.connections_per_address ? given.connections_per_address : 256,
+        .requests = given.requests ? given.requests : 1024,
+        .body_bytes = given.body_bytes ? given.body_bytes : (size_t)8 << 20,
+        .idle_s = given.idle_s ? given.idle_s : 60,
+        .header_s = given.header_s ? given.header_s : 20,
+    };
+}
+
+static const char **copy_list(const char *const *list)
+{
+    size_t n = 0;
+    while (list && list[n])
+        n++;
+    const char **copy = calloc(n + 1, sizeof *copy);
+    for (size_t i = 0; copy && i < n; i++)
+        copy[i] = strdup(list[i]);
+    return copy;
+}
+
+static void free_list(const char *const *list)
+{
+    for (const char *const *at = list; at && *at; at++)
+        free((char *)*at);
+    free((void *)list);
+}
+
+static const char *const default_addresses[] = { "127.0.0.1", NULL };
+
+static void fill_hosts(struct web *self, const struct web_config *config)
+{
+    const char *const *addresses = config->addresses ? config->addresses : default_addresses;
+    self->hosts.names = copy_list(config->hosts);
+    self->hosts.addresses = copy_list(addresses);
+    for (; *addresses; addresses++)
+        self->hosts.any_address |= strcmp(*addresses, "0.0.0.0") == 0 || strcmp(*addresses, "::") == 0;
+}
+
+static int create_context(struct web *self, struct error *err)
+{
+    static const struct lws_protocols protocols[] = { { .name = "http", .callback = handle_event }, { .name = NULL } };
+    void *loops[1] = { &self->loop->uv };
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
+        .vhost_name = "api",
+        .protocols = protocols,
+        .options = LWS_SERVER_OPTION_LIBUV,
+        .foreign_loops = loops,
+        .max_http_header_data2 = HEADER_BYTES_MAX,
+        .max_http_header_pool2 = (unsigned)self->limits.connections,
+        .keepalive_timeout = self->limits.idle_s,
+        .timeout_secs = (unsigned)self->limits.header_s,
+        .timeout_secs_ah_idle = (unsigned)self->limits.header_s,
+        .user = self,
+    };
+    lws_set_log_level(LLL_ERR | LLL_WARN, log_line);
+    self->lws = lws_create_context(&info);
+    self->vhost = self->lws ? lws_get_vhost_by_name(self->lws, "api") : NULL;
+    if (!self->vhost)
+        return error_set(err, ERROR_INTERNAL, "starting libwebsockets");
+    return 0;
+}
+
+static int listen_all(struct web *self, const struct web_config *config, struct error *err)
+{
+    const char *const *addresses = config->addresses ? config->addresses : default_addresses;
+    self->port = *addresses ? config->port : 0;
+    int r = 0;
+    for (; r == 0 && *addresses; addresses++)
+        r = listener_new_tcp(self, *addresses, &self->port, err);
+    if (r == 0 && config->socket_dir)
+        r = listener_new_unix(self, config->socket_dir, err);
+    return r;
+}
+
+int web_new(struct web **ret, const struct web_config *config, struct farm *farm, struct loop *loop,
+            struct error *err)
+{
+    struct web *self = calloc(1, sizeof *self);
+    if (!self)
+        return error_set(err, ERROR_INTERNAL, "out of memory");
+    self->farm = farm;
+    self->loop = loop;
+    self->limits = fill_limits(config->limits);
+    list_init(&self->listeners);
+    list_init(&self->conns);
+    fill_hosts(self, config);
+    self->ui_dir = config->ui_dir ? strdup(config->ui_dir) : NULL;
+    self->sessions = sessions_new();
+    self->idempotency = idempotency_new();
+    int r = self->sessions && self->idempotency && self->hosts.names && self->hosts.addresses
+                ? listen_all(self, config, err)
+                : error_set(err, ERROR_INTERNAL, "out of memory");
+    if (r == 0)
+        r = create_context(self, err);
+    if (r < 0) {
+        web_free(self);
+        return r;
+    }
+    *ret = self;
+    return 0;
+}
+
+int web_port(const struct web *self)
+{
+    return self->port;
+}
+
+/* libwebsockets closes its handles on the loop: the first call begins that, the second, after the loop
+ * has turned, frees the rest. */
+static void destroy_context(struct web *self)
+{
+    if (!self->lws)
+        return;
+    lws_context_destroy(self->lws);
+    for (int i = 0; i < 100; i++)
+        loop_turn(self->loop, false);
+    lws_context_destroy(self->lws);
+}
+
+struct web *web_free(struct web *self)
+{
+    if (!self)
+        return NULL;
+    listener_free_all(self);
+    struct conn *conn;
+    list_for_each (conn, &self->conns, link)
+        request_free(conn->request);
+    destroy_context(self);
+    while (!list_empty(&self->conns))
+        conn_free(list_first(&self->conns, struct conn, link));
+    sessions_free(self->sessions);
+    idempotency_free(self->idempotency);
+    bytes_unref(self->openapi);
+    free_list(self->hosts.names);
+    free_list(self->hosts.addresses);
+    free(self->ui_dir);
+    free(self);
+    return NULL;
+}

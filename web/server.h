@@ -1,0 +1,34 @@
+/* The server's own state, for the files of web/. Others use web/web.h. */
+#pragma once
+
+#include "base/list.h"
+#include "web/guard.h"
+#include "web/idempotency.h"
+#include "web/listener.h"
+#include "web/metrics.h"
+#include "web/session.h"
+#include "web/web.h"
+
+struct lws_context;
+struct lws_vhost;
+
+struct web {
+    struct farm *farm;
+    struct loop *loop;
+    struct web_limits limits;
+    struct guard_hosts hosts; /* its lists are owned copies */
+    char *ui_dir;             /* NULL: the built-in pages */
+    int port;
+
+    struct lws_context *lws;
+    struct lws_vhost *vhost;
+    struct list listeners; /* struct listener */
+    struct list conns;     /* struct conn */
+    int n_conns;
+    int n_requests;
+
+    struct sessions *sessions;
+    struct idempotency *idempotency;
+    struct metrics metrics;
+    struct bytes *openapi; /* made when first asked for */
+};

@@ -1,0 +1,185 @@
+/* create, and waiting for a guest to come up.
+ *
+ * A boot is quiet more than once: firmware, kernel and display manager each show something and then load. So
+ * the screen counts as up when it was quiet for QUIET_MS after the guest's display became ready. */
+#include "cli/output.h"
+#include "cli/verbs.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define WAIT_S 300      /* of --wait without a number */
+#define POLL_MS 250
+#define QUIET_MS "4000" /* the longest pause seen while XFCE starts without KVM is below 3 s */
+#define SLICE_MS 10000  /* of one wait request, so that progress moves */
+
+static const struct column columns[] = {
+    { "ID", "id" },
+    { "STATE", "status.state" },
+    { "IMAGE", "image.uri" },
+    { "WIDTH", "desktop.width" },
+    { "HEIGHT", "desktop.height" },
+    { "EXPIRES", "expiresAt" },
+    { NULL, NULL },
+};
+
+struct boot {
+    struct cli *cli;
+    const char *id;
+    int64_t began_us, limit_us, quiet_ms;
+};
+
+static int elapsed_s(const struct boot *self)
+{
+    return (int)((clock_now_us() - self->began_us) / 1000000);
+}
+
+static bool is_late(const struct boot *self)
+{
+    return clock_now_us() - self->began_us >= self->limit_us;
+}
+
+static int fail_late(const struct boot *self, const char *what)
+{
+    return cli_fail(self->cli, CLI_FAILED, "timeout", "%s: %s after %d s; it goes on starting", self->id, what,
+                    elapsed_s(self));
+}
+
+static void pause_ms(int ms)
+{
+    struct timespec time = { ms / 1000, ms % 1000 * 1000000L };
+    nanosleep(&time, NULL);
+}
+
+/* Polls until the display is ready. Leaves the last answer in ret. */
+static int wait_ready(struct boot *self, struct reply *ret)
+{
+    for (;;) {
+        int status = cli_call(self->cli, API_SANDBOX_GET, self->id, NULL, ret);
+        if (status != CLI_OK)
+            return status;
+        const json_t *state = json_object_get(ret->json, "status");
+        const char *name = json_get_string(state, "state", "");
+        if (strcmp(name, "Failed") == 0 || strcmp(name, "Terminated") == 0)
+            return cli_fail(self->cli, CLI_FAILED, "guest_failed", "%s: %s: %s", self->id, name,
+                            json_get_string(state, "message", ""));
+        if (json_get_bool(json_object_get(ret->json, "desktop"), "ready", false))
+            return CLI_OK;
+        if (is_late(self))
+            return fail_late(self, "no screen");
+        progress_show(self->cli, "%s: %s, waiting for a screen (%d s)", self->id, name, elapsed_s(self));
+        reply_deinit(ret);
+        pause_ms(POLL_MS);
+    }
+}
+
+/* One wait of at most SLICE_MS. */
+static int wait_slice(struct boot *self, bool *ret_is_settled)
+{
+    struct reply reply;
+    int64_t max_ms = MAX(SLICE_MS, self->quiet_ms * 2);
+    auto_json json_t *body = json_pack("{s:s,s:I,s:I,s:I}", "for", "settled", "first_ms", (json_int_t)self->quiet_ms,
+                                       "quiet_ms", (json_int_t)self->quiet_ms, "max_ms", (json_int_t)max_ms);
+    int status = cli_call(self->cli, API_DESKTOP_WAIT, self->id, body, &reply);
+    if (status != CLI_OK)
+        return status;
+    const json_t *settle = json_object_get(reply.json, "settle");
+    *ret_is_settled = strcmp(json_get_string(settle, "result", ""), "timed_out") != 0;
+    reply_deinit(&reply);
+    return CLI_OK;
+}
+
+static int wait_settled(struct boot *self)
+{
+    for (bool is_settled = false; !is_settled;) {
+        progress_show(self->cli, "%s: waiting until the screen is still (%d s)", self->id, elapsed_s(self));
+        int status = wait_slice(self, &is_settled);
+        if (status != CLI_OK)
+            return status;
+        if (!is_settled && is_late(self))
+            return fail_late(self, "the screen is not still");
+    }
+    return CLI_OK;
+}
+
+static int64_t own_number(const struct request *request, const char *name, int64_t fallback)
+{
+    const char *text = request_own(request, name);
+    return text && *text ? strtoll(text, NULL, 10) : fallback;
+}
+
+static int wait_up(struct cli *cli, const struct request *request, const char *id, struct reply *last)
+{
+    struct boot boot = {
+        .cli = cli,
+        .id = id,
+        .began_us = clock_now_us(),
+        .limit_us = own_number(request, "wait-max", WAIT_S) * 1000000,
+        .quiet_ms = CLAMP(own_number(request, "wait-quiet", atoll(QUIET_MS)), 100, 60000),
+    };
+    int status = wait_ready(&boot, last);
+    if (status == CLI_OK)
+        status = wait_settled(&boot);
+    progress_end(cli);
+    if (status != CLI_OK)
+        return status;
+    /* The desktop may have chosen another size meanwhile. */
+    reply_deinit(last);
+    return cli_call(cli, API_SANDBOX_GET, id, NULL, last);
+}
+
+static int run(struct cli *cli, struct request *request)
+{
+    struct reply reply;
+    int status = cli_send(cli, request, &reply);
+    if (status != CLI_OK)
+        return status;
+    auto_free char *id = strdup(json_get_string(reply.json, "id", ""));
+    if (request_own(request, "wait")) {
+        reply_deinit(&reply);
+        status = wait_up(cli, request, id, &reply);
+        /* Whoever made it must be able to end it. */
+        if (status != CLI_OK) {
+            puts(id);
+            reply_deinit(&reply);
+            return status;
+        }
+    }
+    if (cli->is_json)
+        output_reply(&reply);
+    else
+        output_row(cli, columns, reply.json);
+    reply_deinit(&reply);
+    return CLI_OK;
+}
+
+static const char *const operands[] = { "image.uri", NULL };
+static const char *const hidden[] = { "image", NULL };
+
+static const struct flag flags[] = {
+    { .name = "cpus", .field = "resourceLimits.cpu", .value = "N", .text = "Virtual CPUs, e.g. 2." },
+    { .name = "memory", .field = "resourceLimits.memory", .value = "SIZE", .text = "Memory, e.g. 2Gi or 512Mi." },
+    { .name = "disk", .field = "resourceLimits.disk", .value = "SIZE", .text = "Disk, e.g. 20Gi." },
+    { .name = "size", .field = "display", .value = "WIDTHxHEIGHT", .text = "Size of the screen, e.g. 1280x800." },
+    { .name = "wait", .text = "Wait until the screen is there and still. If that fails, the id is printed and "
+                              "the sandbox goes on." },
+    { .name = "wait-max", .value = "SECONDS", .text = "Longest wait (300)." },
+    { .name = "wait-quiet", .value = "MS", .text = "How long nothing may change (" QUIET_MS ")." },
+    { .name = "idempotency-key", .value = "KEY", .text = "A repetition with the same key makes no second sandbox." },
+    { .name = NULL },
+};
+
+const struct verb verb_create = {
+    .name = "create",
+    .usage = "IMAGE",
+    .operation = "sandbox_create",
+    .operands = operands,
+    .hidden = hidden,
+    .flags = flags,
+    .run = run,
+    .text = "Prints the new sandbox's id and state. `deskfarm images list` shows what IMAGE can be.\n"
+            "Here --timeout is the sandbox's own lease in seconds.\n",
+};

@@ -35,8 +35,9 @@ void held_release(struct held *self, struct sink *sink, uint16_t what);
 /* Turns the action's hold into one that outlives it, or ends such a hold. */
 void held_latch(struct held *self, uint16_t what);
 void held_unlatch(struct held *self, struct sink *sink, uint16_t what);
-/* Releases what the action under way holds, last press first; latched keys stay. */
-void held_release_action(struct held *self, struct sink *sink);
+/* Releases what the action under way holds, last press first; latched keys stay. Returns how many
+ * it held. */
+size_t held_release_action(struct held *self, struct sink *sink);
 /* Releases everything, last press first. */
 void held_release_all(struct held *self, struct sink *sink);
 bool held_is_down(const struct held *self, uint16_t what);

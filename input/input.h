@@ -1,8 +1,8 @@
 /* The input of one sandbox: plays actions into a sink over time and owns what is held down.
  *
  * One action at a time; order and leases are the caller's. A plan (input/plan.h) is made first, so an
- * action that cannot be carried out whole injects nothing. Then its steps run with their pauses; a
- * batch of events goes out only after the guest took the one before. Everything an action pressed is
+ * action that cannot be carried out whole injects nothing. Then its steps run with their pauses,
+ * each counted from when the guest took the events before it. Everything an action pressed is
  * released when it ends, fails or is cancelled, last press first; only key_down and button_down
  * outlive their action, until key_up, button_up, release_all, input_release_all or input_reset. */
 #pragma once
@@ -24,7 +24,7 @@ struct input_result {
 };
 
 /* err is NULL when the action was carried out; else cancelled (input_cancel) or guest_gone (the
- * sink failed). Both pointers are borrowed. May call input_play; may not call input_free. */
+ * guest does not take input any more). Both pointers are borrowed. May call input_play; may not call input_free. */
 typedef void (*input_done_fn)(void *data, const struct input_result *result,
                               const struct error *err);
 
@@ -59,8 +59,8 @@ void input_cancel(struct input *self);
 /* Cancels, then releases every key and button that is known to be down, latched ones too. */
 void input_release_all(struct input *self);
 /* What the guest holds is unknown (the daemon restarted, a checkpoint was restored): cancels, then
- * releases every key and button there is, in reports of at most 16 events, which takes about
- * 100 ms; until then input_play answers busy. The pointer's place is forgotten. */
+ * releases every key and button there is, which takes about 50 ms; until then input_play answers
+ * busy. The pointer's place is forgotten. */
 void input_reset(struct input *self);
 /* Number of keys and buttons that are down. */
 size_t input_n_held(const struct input *self);

@@ -1,7 +1,7 @@
 /* A guest's keyboard layout: which key, with which modifiers, makes a character or keysym.
  *
- * Built once per layout from xkbcommon's data (rules evdev, model pc105) into two tables; looking
- * up is a hash probe. Immutable and counted, so sandboxes share it. The layouts that are tested are
+ * Built once per layout from xkbcommon's data (rules evdev, model pc105) into two sorted tables of
+ * about 200 rows. Immutable and counted, so sandboxes share it. The layouts that are tested are
  * `us` and `de`. Keys that make no character (Return, F5, Control_L, media keys, keypad) have the
  * evdev code of their position whatever the layout is; the keypad's meaning depends on the guest's
  * NumLock, which nobody outside knows. A character on a dead key is dead key, then space or the
@@ -31,7 +31,7 @@ struct keymap *keymap_unref(struct keymap *self);
  * lacks it. '\n' is Return, '\t' is Tab. */
 int keymap_find_character(const struct keymap *self, uint32_t character,
                           struct keymap_stroke ret[KEYMAP_STROKES_MAX]);
-/* The one stroke that makes a keysym. False when the layout lacks it. */
+/* The one stroke that makes a keysym. False when the layout, or QEMU's keyboard, lacks it. */
 bool keymap_find_keysym(const struct keymap *self, uint32_t keysym, struct keymap_stroke *ret);
 /* The key that holds one modifier down (KEY_LEFTSHIFT, KEY_RIGHTALT). */
 uint16_t keymap_modifier_code(const struct keymap *self, int modifier);

@@ -2,7 +2,8 @@
  *
  * Planning is pure: an action that names a point outside the screen, a key or character that the
  * layout lacks fails here, and the guest saw nothing of it. Presses and releases in a plan are
- * balanced except for button_down/up and key_down/up. */
+ * balanced except for button_down/up and key_down/up. Pointer actions without coordinates happen
+ * where the pointer is, known or not. */
 #pragma once
 
 #include "input/action.h"
@@ -15,10 +16,10 @@ enum step_kind {
     STEP_MOVE,     /* fx, fy */
     STEP_WHEEL,    /* code is an enum wheel_axis, value in notches */
     STEP_PAUSE,    /* value in milliseconds, counted after everything before was taken */
-    STEP_LATCH,    /* key_down, button_down: the press before it outlives the action */
-    STEP_UNLATCH,  /* key_up, button_up: the release before it ends such a hold */
+    STEP_LATCH,    /* what was pressed (code, see input/held.h) outlives the action */
+    STEP_UNLATCH,  /* ends such a hold (code likewise) */
     STEP_CLEAR,    /* release_all */
-    STEP_CHARACTER /* type: a character ends here */
+    STEP_CHARACTER /* type: a character has arrived */
 };
 
 struct step {
@@ -40,8 +41,7 @@ struct plan {
     struct step *steps;
     size_t n_steps, capacity;
     size_t n_characters;
-    bool has_point;
-    int fx, fy; /* native pixel where the action ends */
+    int64_t pause_ms; /* sum of its pauses */
 };
 
 /* What planning reads besides the action. */
@@ -54,8 +54,9 @@ struct plan_context {
 };
 
 /* Fills ret; on failure it is empty. The context's wheel_rest is changed on success only. Errors:
- * outside_screen, untypable, unknown_key, conflict (a pointer action without coordinates while the
- * pointer's place is unknown), bad_value (a drag that would take more than ACTION_WAIT_MAX_MS). */
+ * outside_screen, untypable (a character or key that the layout lacks), not_ready (no screen),
+ * conflict (cursor_position while nobody knows it), bad_value (a move, drag or text that would take
+ * longer than ACTION_WAIT_MAX_MS). */
 int plan_action(struct plan *ret, const struct action *action, struct plan_context *context,
                 struct error *err);
 void plan_deinit(struct plan *self);

@@ -11,8 +11,8 @@ typedef void (*sink_qmp_done_fn)(void *data, const json_t *result);
 
 /* Queues one QMP command; arguments (may be NULL) is stolen in every case. 0: done will run
  * exactly once from the loop, in the order of submission, also (with NULL) when QMP closes or is
- * freed first. Negative: not queued, done will not run. Commands are answered in order, and the
- * sink never has more than about 64 of them on the way. */
+ * freed first. Negative: not queued, done will not run. Commands are answered in order; the sink
+ * never has more than 40 on the way. */
 typedef int (*sink_qmp_submit_fn)(void *data, const char *command, json_t *arguments,
                                   sink_qmp_done_fn done, void *done_data);
 

@@ -1,0 +1,312 @@
+/* The player: a plan, a place in it, and one of three things to wait for.
+ *
+ *   FLUSHING  the guest is taking the events up to the next pause
+ *   PAUSING   it took them, and the plan wants time to pass
+ *   ENDING    the plan is over, failed or cancelled; what it held is being released
+ *
+ * Each wait goes on in step(). A cancel cuts a pause short and follows a flush. The plan of a text
+ * is the largest thing here: about 40 bytes per character, 2.5 MiB at the limit. */
+#include "input/input.h"
+
+#include "base/clock.h"
+#include "input/held.h"
+#include "input/plan.h"
+#include "input/qnum.h"
+
+#include <errno.h>
+
+enum state { STATE_IDLE, STATE_FLUSHING, STATE_PAUSING, STATE_ENDING };
+
+struct input {
+    struct sink *sink;
+    struct keymap *keymap;
+    struct timer *timer;
+    struct held held;
+    int width, height; /* of the scanout */
+    bool has_pointer;
+    int fx, fy;
+    double wheel_rest[2];
+
+    enum state state;
+    struct plan plan;
+    size_t at;            /* next step */
+    struct error failure; /* why the action ends early */
+    struct input_result result;
+    input_done_fn done;
+    void *data;
+    int n_resets; /* under way */
+};
+
+static void step(struct input *self);
+
+static void handle_timer(void *data)
+{
+    step(data);
+}
+
+int input_new(struct input **ret, struct loop *loop, struct sink *sink, struct keymap *keymap,
+              struct error *err)
+{
+    struct input *self = calloc(1, sizeof *self);
+    if (!self) {
+        sink_free(sink);
+        return error_errno(err, ENOMEM, "preparing input");
+    }
+    self->sink = sink;
+    self->timer = timer_new(loop, handle_timer, self);
+    self->keymap = keymap_ref(keymap);
+    if (!self->timer) {
+        input_free(self);
+        return error_errno(err, ENOMEM, "preparing input");
+    }
+    *ret = self;
+    return 0;
+}
+
+struct input *input_free(struct input *self)
+{
+    if (!self)
+        return NULL;
+    sink_free(self->sink);
+    timer_free(self->timer);
+    keymap_unref(self->keymap);
+    plan_deinit(&self->plan);
+    free(self);
+    return NULL;
+}
+
+/* --- What the guest is like ------------------------------------------------------------------- */
+
+void input_set_keymap(struct input *self, struct keymap *keymap)
+{
+    keymap_ref(keymap);
+    keymap_unref(self->keymap);
+    self->keymap = keymap;
+}
+
+void input_set_screen(struct input *self, int width, int height)
+{
+    if (width <= 0 || height <= 0)
+        width = height = 0;
+    if (width > 0 && self->width > 0) {
+        self->fx = (int)((int64_t)self->fx * width / self->width);
+        self->fy = (int)((int64_t)self->fy * height / self->height);
+    } else if (width > 0) {
+        self->has_pointer &= self->fx < width && self->fy < height;
+    }
+    if (width > 0) {
+        self->width = width;
+        self->height = height;
+    }
+}
+
+void input_set_pointer(struct input *self, int fx, int fy)
+{
+    self->has_pointer = true;
+    self->fx = fx;
+    self->fy = fy;
+}
+
+void input_forget_pointer(struct input *self)
+{
+    self->has_pointer = false;
+}
+
+bool input_pointer(const struct input *self, int *ret_fx, int *ret_fy)
+{
+    if (self->has_pointer) {
+        *ret_fx = self->fx;
+        *ret_fy = self->fy;
+    }
+    return self->has_pointer;
+}
+
+size_t input_n_held(const struct input *self)
+{
+    return self->held.n_down;
+}
+
+bool input_is_busy(const struct input *self)
+{
+    return self->state != STATE_IDLE || self->n_resets > 0;
+}
+
+/* --- Playing ---------------------------------------------------------------------------------- */
+
+static void handle_flushed(void *data, bool ok)
+{
+    struct input *self = data;
+    if (!ok && !self->failure.is_set)
+        error_set(&self->failure, ERROR_GUEST_GONE, "the guest does not take input");
+    if (ok && self->state == STATE_FLUSHING) {
+        self->result.injected_last_us = clock_now_us();
+        if (self->result.injected_first_us == 0)
+            self->result.injected_first_us = self->result.injected_last_us;
+    }
+    step(self);
+}
+
+static void flush(struct input *self, enum state state)
+{
+    self->state = state;
+    sink_flush(self->sink, handle_flushed, self);
+}
+
+static void pause_for(struct input *self, enum state state, int64_t us)
+{
+    self->state = state;
+    timer_start(self->timer, us);
+}
+
+static void run_key(struct input *self, uint16_t what, bool is_down)
+{
+    if (is_down)
+        held_press(&self->held, self->sink, what);
+    else
+        held_release(&self->held, self->sink, what);
+}
+
+/* Carries out one step that takes no time. */
+static void run_step(struct input *self, const struct step *s)
+{
+    switch ((enum step_kind)s->kind) {
+    case STEP_KEY: run_key(self, held_key(s->code), s->is_down); break;
+    case STEP_BUTTON: run_key(self, held_button((enum button)s->code), s->is_down); break;
+    case STEP_MOVE:
+        input_set_pointer(self, s->fx, s->fy);
+        sink_move(self->sink, s->fx, s->fy, self->width, self->height);
+        break;
+    case STEP_WHEEL: sink_wheel(self->sink, (enum wheel_axis)s->code, s->value); break;
+    case STEP_LATCH: held_latch(&self->held, s->code); break;
+    case STEP_UNLATCH: held_unlatch(&self->held, self->sink, s->code); break;
+    case STEP_CLEAR: held_release_all(&self->held, self->sink); break;
+    case STEP_CHARACTER: self->result.n_characters++; break;
+    case STEP_PAUSE: break;
+    }
+}
+
+static void finish(struct input *self)
+{
+    struct input_result result = self->result;
+    struct error failure = self->failure;
+    input_done_fn done = self->done;
+    void *data = self->data;
+    result.has_point = self->has_pointer;
+    result.fx = self->fx;
+    result.fy = self->fy;
+    plan_deinit(&self->plan);
+    self->done = NULL;
+    self->state = STATE_IDLE;
+    if (done)
+        done(data, &result, failure.is_set ? &failure : NULL);
+}
+
+static void end(struct input *self)
+{
+    if (held_release_action(&self->held, self->sink) > 0)
+        flush(self, STATE_ENDING);
+    else
+        pause_for(self, STATE_ENDING, 0); /* an answer never comes out of input_play */
+}
+
+/* Runs up to the next wait. A pause waits for the events before it and then for its time. */
+static void run(struct input *self)
+{
+    bool has_events = false;
+    for (; self->at < self->plan.n_steps; self->at++) {
+        const struct step *s = &self->plan.steps[self->at];
+        if (s->kind == STEP_PAUSE && has_events)
+            break;
+        if (s->kind == STEP_PAUSE) {
+            self->at++;
+            pause_for(self, STATE_PAUSING, (int64_t)s->value * 1000);
+            return;
+        }
+        run_step(self, s);
+        has_events |= s->kind != STEP_LATCH && s->kind != STEP_CHARACTER;
+    }
+    if (has_events)
+        flush(self, STATE_FLUSHING);
+    else
+        end(self);
+}
+
+/* A wait is over: what is next? */
+static void step(struct input *self)
+{
+    if (self->state == STATE_ENDING)
+        finish(self);
+    else if (self->failure.is_set)
+        end(self);
+    else
+        run(self);
+}
+
+int input_play(struct input *self, const struct action *action, const struct space *space,
+               input_done_fn done, void *data, struct error *err)
+{
+    if (input_is_busy(self))
+        return error_set(err, ERROR_BUSY, "another action is being played");
+    struct plan_context context = {
+        .keymap = self->keymap,
+        .space = space,
+        .has_pointer = self->has_pointer,
+        .fx = self->fx,
+        .fy = self->fy,
+        .wheel_rest = { self->wheel_rest[0], self->wheel_rest[1] },
+    };
+    int r = plan_action(&self->plan, action, &context, err);
+    if (r < 0)
+        return r;
+    input_set_screen(self, space->width, space->height);
+    self->wheel_rest[0] = context.wheel_rest[0];
+    self->wheel_rest[1] = context.wheel_rest[1];
+    self->at = 0;
+    self->failure = (struct error){ 0 };
+    self->result = (struct input_result){ .queued_us = clock_now_us() };
+    self->done = done;
+    self->data = data;
+    run(self);
+    return 0;
+}
+
+void input_cancel(struct input *self)
+{
+    if (self->state == STATE_IDLE || self->state == STATE_ENDING)
+        return;
+    if (!self->failure.is_set)
+        error_set(&self->failure, ERROR_CANCELLED, "the action was cancelled");
+    /* A flush that is under way ends by itself. */
+    if (self->state == STATE_PAUSING) {
+        timer_stop(self->timer);
+        end(self);
+    }
+}
+
+void input_release_all(struct input *self)
+{
+    input_cancel(self);
+    held_release_all(&self->held, self->sink);
+    sink_flush(self->sink, NULL, NULL);
+}
+
+static void handle_reset(void *data, bool ok maybe_unused)
+{
+    struct input *self = data;
+    self->n_resets--;
+}
+
+void input_reset(struct input *self)
+{
+    input_cancel(self);
+    held_release_all(&self->held, self->sink);
+    self->has_pointer = false;
+    for (uint16_t code = KEY_ESC; code < HELD_KEYS; code++) {
+        if (qnum_from_evdev(code) > 0)
+            sink_key(self->sink, code, false);
+    }
+    for (int button = 0; button < BUTTON_COUNT; button++)
+        sink_button(self->sink, (enum button)button, false);
+    self->n_resets++;
+    sink_flush(self->sink, handle_reset, self);
+}

@@ -33,12 +33,13 @@ void timer_stop(struct timer *self);
 bool timer_is_active(const struct timer *self);
 struct timer *timer_free(struct timer *self);
 
-/* Watches a file descriptor that stays its owner's; free the watch before closing it. */
-enum { WATCH_READ = UV_READABLE, WATCH_WRITE = UV_WRITABLE };
+/* Watches a file descriptor that stays its owner's; free the watch before closing it. WATCH_GONE: the
+ * peer of a stream socket has closed its end, told without reading what it sent before. */
+enum { WATCH_READ = UV_READABLE, WATCH_WRITE = UV_WRITABLE, WATCH_GONE = UV_DISCONNECT };
 typedef void (*watch_fn)(void *data, int events);
 struct watch;
 struct watch *watch_new(struct loop *loop, int fd, watch_fn fn, void *data);
-/* events: WATCH_READ | WATCH_WRITE, level-triggered; 0 pauses. An error shows as readable. */
+/* events: WATCH_READ | WATCH_WRITE | WATCH_GONE, level-triggered; 0 pauses. An error shows as readable. */
 void watch_set(struct watch *self, int events);
 struct watch *watch_free(struct watch *self);
 

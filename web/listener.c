@@ -61,6 +61,9 @@ void conn_free(struct conn *self)
     if (!list_empty(&self->link))
         self->web->n_conns--;
     list_remove(&self->link);
+    watch_free(self->watch);
+    if (self->fd >= 0)
+        close(self->fd);
     free(self);
 }
 
@@ -79,30 +82,41 @@ static bool is_known(const struct web *web, const struct conn *wanted)
     return false;
 }
 
+/* NULL when a limit is reached or memory or descriptors are short. */
+static struct conn *conn_new(struct listener *listener, int fd, const struct sockaddr_storage *from)
+{
+    struct web *web = listener->web;
+    struct conn *self = calloc(1, sizeof *self);
+    if (!self)
+        return NULL;
+    list_init(&self->link);
+    self->web = web;
+    self->is_unix = listener->is_unix;
+    self->peer = peer_address(from);
+    self->is_local = listener->is_unix || listener_is_loopback(&self->peer);
+    self->fd = has_room(web, self) ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+    self->watch = self->fd < 0 ? NULL : watch_new(web->loop, self->fd, server_handle_socket, self);
+    if (!self->watch) {
+        conn_free(self);
+        return NULL;
+    }
+    list_append(&web->conns, &self->link);
+    web->n_conns++;
+    return self;
+}
+
 /* Takes fd over. */
 static void adopt(struct listener *self, int fd, const struct sockaddr_storage *from)
 {
     struct web *web = self->web;
-    struct conn *conn = calloc(1, sizeof *conn);
+    struct conn *conn = conn_new(self, fd, from);
     if (!conn) {
-        close(fd);
-        return;
-    }
-    list_init(&conn->link);
-    conn->web = web;
-    conn->is_unix = self->is_unix;
-    conn->peer = peer_address(from);
-    conn->is_local = self->is_unix || listener_is_loopback(&conn->peer);
-    if (!has_room(web, conn)) {
         web->metrics.refused_connections++;
         close(fd);
-        conn_free(conn);
         return;
     }
     if (!self->is_unix)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-    list_append(&web->conns, &conn->link);
-    web->n_conns++;
     lws_adopt_desc_t desc = { .vh = web->vhost, .type = LWS_ADOPT_HTTP | LWS_ADOPT_SOCKET, .fd.sockfd = fd,
                               .opaque = conn };
     /* A failed adoption closes fd, and may or may not have told us about the end of its connection. */

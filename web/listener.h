@@ -20,6 +20,8 @@ struct conn {
     bool is_unix;
     bool is_local; /* unix socket, or a peer on loopback */
     struct in6_addr peer; /* IPv4 as mapped address; all zero for unix */
+    int fd;               /* a duplicate of the socket that libwebsockets has: answers go out here */
+    struct watch *watch;  /* on fd, for server_handle_socket */
     struct request *request; /* the one being answered, or NULL */
 };
 

@@ -1,7 +1,10 @@
-/* The answer is one header block, written by us, and at most one payload. A payload is counted bytes and
- * goes to the socket without another copy, in chunks of CHUNK_BYTES; what the kernel does not take of a
- * chunk is kept by libwebsockets, and the next chunk is only written when that is gone. A caller that
- * reads nothing for WRITE_STALL_S is closed.
+/* The answer is one header block and at most one payload of counted bytes. Both go to the socket as they
+ * are, without a copy, as much as it takes; the rest waits until it is writable again. A caller that
+ * takes nothing for WRITE_STALL_S is closed.
+ *
+ * We write ourselves: while a request is handled and answered its socket is not read, so what a caller
+ * sends on stays with the kernel, and libwebsockets 4.1 does not write to a connection that it may not
+ * read (if it may read but has nothing to do with the bytes, it is woken by them without end).
  *
  * Header values are bounded by the fields of struct request. A value that does not fit is treated as
  * one that cannot be right: a host that is no host, a key that no key is. */
@@ -10,13 +13,15 @@
 #include "base/clock.h"
 #include "web/server.h"
 
+#include <errno.h>
 #include <libwebsockets.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
-#define CHUNK_BYTES ((size_t)64 * 1024)
+#define WRITE_TURN_MAX ((size_t)512 * 1024) /* per turn of the loop: others are waiting too */
 #define WRITE_STALL_S 30
 
 /* --- Headers in ---------------------------------------------------------------------------------- */
@@ -130,11 +135,13 @@ struct request *request_free(struct request *self)
         idempotency_drop(web->idempotency, self->kept);
     self->conn->request = NULL;
     web->n_requests--;
+    watch_set(self->conn->watch, 0);
     json_decref(self->path_values);
     json_decref(self->query);
     json_decref(self->body);
     buf_deinit(&self->raw);
     buf_deinit(&self->headers);
+    buf_deinit(&self->head);
     bytes_unref(self->payload);
     explicit_bzero(self->secret, sizeof self->secret);
     free(self);
@@ -198,7 +205,7 @@ static void finish_answer(struct request *self, int status)
     else if (entry)
         idempotency_drop(self->web->idempotency, entry);
     lws_set_timeout(self->lws, PENDING_TIMEOUT_HTTP_CONTENT, WRITE_STALL_S);
-    lws_callback_on_writable(self->lws);
+    watch_set(self->conn->watch, WATCH_WRITE);
 }
 
 void request_answer_bytes(struct request *self, int status, const char *content_type, struct bytes *payload)
@@ -252,16 +259,14 @@ void request_answer_again(struct request *self, int status, const char *headers,
 
 /* --- Out to the socket --------------------------------------------------------------------------- */
 
-static bool has_payload(const struct request *self)
+static size_t payload_size(const struct request *self)
 {
-    return self->payload && self->payload->size && !self->is_head;
+    return self->payload && !self->is_head ? self->payload->size : 0;
 }
 
-static void write_head(struct request *self, struct buf *out)
+static void write_head(struct request *self)
 {
-    /* Room that libwebsockets may ask for in front of what it writes. */
-    memset(buf_reserve(out, LWS_PRE), 0, LWS_PRE);
-    out->size = LWS_PRE;
+    struct buf *out = &self->head;
     buf_printf(out, "HTTP/1.1 %d %s\r\n", self->status, reason_of(self->status));
     buf_append(out, self->headers.data, self->headers.size);
     buf_puts(out, guard_headers);
@@ -272,51 +277,34 @@ static void write_head(struct request *self, struct buf *out)
     buf_printf(out, "%s\r\n", self->must_close ? "Connection: close\r\n" : "");
 }
 
-/* Header block and the start of the payload in one packet. */
-static int send_head(struct request *self)
+/* What is left of head and payload, at most WRITE_TURN_MAX bytes of the latter. */
+static ssize_t send_some(struct request *self)
 {
-    auto_buf struct buf out = BUF_INIT;
-    write_head(self, &out);
-    if (has_payload(self)) {
-        self->sent = MIN(self->payload->size, (size_t)16384);
-        buf_append(&out, self->payload->data, self->sent);
-    }
-    if (out.failed)
-        return -1;
-    self->is_head_sent = true;
-    self->web->metrics.sent_bytes += out.size - LWS_PRE;
-    return lws_write(self->lws, out.data + LWS_PRE, out.size - LWS_PRE, LWS_WRITE_HTTP_HEADERS) < 0 ? -1 : 0;
-}
-
-static int send_chunk(struct request *self)
-{
-    size_t n = MIN(self->payload->size - self->sent, CHUNK_BYTES);
-    /* HTTP/1 without extensions: the bytes are only read, though the parameter is not const. */
-    if (lws_write(self->lws, self->payload->data + self->sent, n, LWS_WRITE_HTTP) < 0)
-        return -1;
-    self->sent += n;
-    self->web->metrics.sent_bytes += n;
-    return 0;
+    size_t in_head = MIN(self->sent, self->head.size), in_payload = self->sent - in_head;
+    struct iovec parts[2] = {
+        { self->head.data + in_head, self->head.size - in_head },
+        { self->payload ? self->payload->data + in_payload : NULL,
+          MIN(payload_size(self) - in_payload, WRITE_TURN_MAX) },
+    };
+    struct msghdr message = { .msg_iov = parts, .msg_iovlen = ARRAY_LEN(parts) };
+    return sendmsg(self->conn->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 int request_write(struct request *self)
 {
-    if (lws_partial_buffered(self->lws)) {
-        lws_callback_on_writable(self->lws);
-        return 0;
-    }
-    int r = 0;
-    if (!self->is_head_sent)
-        r = send_head(self);
-    else if (has_payload(self) && self->sent < self->payload->size)
-        r = send_chunk(self);
-    if (r < 0)
-        return r;
-    if (!has_payload(self) || self->sent == self->payload->size) {
+    if (self->head.size == 0)
+        write_head(self);
+    if (self->head.failed)
+        return -1;
+    ssize_t n = send_some(self);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    self->sent += (size_t)n;
+    self->web->metrics.sent_bytes += (uint64_t)n;
+    if (self->sent == self->head.size + payload_size(self)) {
         metrics_count(&self->web->metrics, self->route, self->status, clock_now_us() - self->began_us);
         return 1;
     }
     lws_set_timeout(self->lws, PENDING_TIMEOUT_HTTP_CONTENT, WRITE_STALL_S);
-    lws_callback_on_writable(self->lws);
     return 0;
 }

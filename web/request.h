@@ -58,17 +58,17 @@ struct request {
 
     int status;
     bool must_close;
-    struct buf headers;      /* "name: value\r\n" lines of the answer */
-    struct bytes *payload;   /* NULL: none */
-    size_t sent;
-    bool is_head_sent;
+    struct buf headers;    /* "name: value\r\n" lines of the answer */
+    struct buf head;       /* status line and all headers, once writing began */
+    struct bytes *payload; /* NULL: none */
+    size_t sent;           /* of head and payload together */
 };
 
 /* From the server: a request whose headers libwebsockets has parsed. NULL when memory is short. */
 struct request *request_new(struct web *web, struct conn *conn, struct lws *lws);
 /* Frees it; when it was not answered yet the handler is told that its caller has gone. */
 struct request *request_free(struct request *self);
-/* Writes what the socket takes now. 0: more later, 1: all written. Negative: close. */
+/* Writes what the socket takes now. 0: more later, 1: all written. Negative: the caller is gone. */
 int request_write(struct request *self);
 
 /* fn runs once if the caller goes away before the answer. */

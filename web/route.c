@@ -62,6 +62,13 @@ static int find_row(struct request *self, struct api_match *match, struct error 
     return error_set(err, ERROR_METHOD, "this path takes %s", allow);
 }
 
+static void count_ignored(struct request *self, int n)
+{
+    self->web->metrics.ignored_fields += (uint64_t)n;
+    if (n)
+        farm_count_ignored_fields(self->web->farm, n);
+}
+
 /* Splits a fragment at its first '='. The value may be empty, the '=' absent. */
 static void split_pair(char *text, struct api_pair *pair)
 {
@@ -72,32 +79,36 @@ static void split_pair(char *text, struct api_pair *pair)
     pair->value = value ? value : "";
 }
 
-/* libwebsockets has split the query at '&' and decoded each part. */
-static int read_query(struct request *self, struct error *err)
+/* libwebsockets has split the query at '&' and decoded each part. It does not tell an empty part from the
+ * end, so all places are asked. Returns the number of pairs in text, or -1 when they do not fit. */
+static int read_pairs(struct lws *lws, char text[QUERY_BYTES_MAX], struct api_pair pairs[API_QUERY_MAX + 1])
 {
-    const struct api_operation *op = &api_table[self->route];
-    struct api_pair pairs[API_QUERY_MAX + 1];
-    auto_free char *text = malloc(QUERY_BYTES_MAX);
-    size_t used = 0, n = 0;
-    if (!text)
-        return error_set(err, ERROR_INTERNAL, "out of memory");
-    for (; n <= API_QUERY_MAX; n++) {
-        int size = lws_hdr_fragment_length(self->lws, WSI_TOKEN_HTTP_URI_ARGS, (int)n);
+    size_t used = 0;
+    int n = 0;
+    for (int i = 0; lws_hdr_total_length(lws, WSI_TOKEN_HTTP_URI_ARGS) > 0 && i <= API_QUERY_MAX; i++) {
+        int size = lws_hdr_fragment_length(lws, WSI_TOKEN_HTTP_URI_ARGS, i);
         if (size <= 0)
-            break;
-        if (used + (size_t)size + 1 > QUERY_BYTES_MAX ||
-            lws_hdr_copy_fragment(self->lws, text + used, (int)(QUERY_BYTES_MAX - used), WSI_TOKEN_HTTP_URI_ARGS,
-                                  (int)n) < 0)
-            return error_set(err, ERROR_TOO_LARGE, "the query is longer than %d bytes", QUERY_BYTES_MAX);
+            continue;
+        int room = (int)(QUERY_BYTES_MAX - used);
+        if (size >= room || lws_hdr_copy_fragment(lws, text + used, room, WSI_TOKEN_HTTP_URI_ARGS, i) < 0)
+            return -1;
         text[used + (size_t)size] = 0;
-        split_pair(text + used, &pairs[n]);
+        split_pair(text + used, &pairs[n++]);
         used += (size_t)size + 1;
     }
+    return n;
+}
+
+static int read_query(struct request *self, struct error *err)
+{
+    struct api_pair pairs[API_QUERY_MAX + 1];
+    auto_free char *text = malloc(QUERY_BYTES_MAX);
+    int n = text ? read_pairs(self->lws, text, pairs) : -1;
+    if (n < 0)
+        return error_set(err, ERROR_TOO_LARGE, "the query is longer than %d bytes", QUERY_BYTES_MAX);
     int ignored = 0;
-    int r = api_check_query(op, pairs, n, &self->query, &ignored, err);
-    self->web->metrics.ignored_fields += (uint64_t)ignored;
-    if (ignored)
-        farm_count_ignored_fields(self->web->farm, ignored);
+    int r = api_check_query(&api_table[self->route], pairs, (size_t)n, &self->query, &ignored, err);
+    count_ignored(self, ignored);
     return r;
 }
 
@@ -169,9 +180,7 @@ static int check_body(struct request *self, struct error *err)
         return -1;
     int ignored = 0;
     int r = api_check_body(op, self->body, &ignored, err);
-    self->web->metrics.ignored_fields += (uint64_t)ignored;
-    if (ignored)
-        farm_count_ignored_fields(self->web->farm, ignored);
+    count_ignored(self, ignored);
     if (r == 0 && op->body && !self->body)
         self->body = json_object();
     return r;
@@ -219,6 +228,8 @@ void route_run(struct request *self)
     struct error *err = &self->refused;
     self->state = REQUEST_HANDLING;
     lws_set_timeout(self->lws, NO_PENDING_TIMEOUT, 0);
+    lws_rx_flow_control(self->lws, 0);
+    watch_set(self->conn->watch, WATCH_GONE);
     if (!err->is_set && self->route == ROUTE_PAGE) {
         page_answer(self);
         return;

@@ -1,4 +1,4 @@
-/* libwebsockets on the daemon's loop. It parses HTTP/1 and drives the sockets; everything that is policy
+/* libwebsockets on the daemon's loop. It parses HTTP/1 and reads the sockets; everything that is policy
  * is elsewhere: web/listener.c accepts, web/route.c decides, web/request.c answers.
  *
  * The callback below is a dispatcher: one line per reason. libwebsockets knows the connection as its
@@ -65,19 +65,33 @@ static int handle_body_end(struct lws *lws)
     return 0;
 }
 
-static int handle_writable(struct lws *lws)
+/* The answer is out: the connection may read its next request, or ends. */
+static void finish(struct request *request)
 {
-    struct conn *conn = conn_of(lws);
-    struct request *request = conn ? conn->request : NULL;
-    if (!request || request->state != REQUEST_WRITING)
-        return 0;
-    int r = request_write(request);
-    if (r <= 0)
-        return r;
+    struct lws *lws = request->lws;
     bool must_close = request->must_close;
     request_free(request);
     lws_set_timeout(lws, NO_PENDING_TIMEOUT, 0);
-    return must_close || lws_http_transaction_completed(lws) ? -1 : 0;
+    lws_rx_flow_control(lws, 1);
+    if (must_close || lws_http_transaction_completed(lws))
+        lws_set_timeout(lws, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+    else
+        lws_callback_on_writable(lws); /* makes it look at a request that it has read already */
+}
+
+void server_handle_socket(void *data, int events maybe_unused)
+{
+    struct conn *conn = data;
+    struct request *request = conn->request;
+    if (!request) {
+        watch_set(conn->watch, 0);
+        return;
+    }
+    int r = request->state == REQUEST_WRITING ? request_write(request) : -1;
+    if (r < 0)
+        lws_set_timeout(request->lws, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+    else if (r > 0)
+        finish(request);
 }
 
 static int handle_closed(struct lws *lws)
@@ -128,7 +142,6 @@ static int handle_event(struct lws *lws, enum lws_callback_reasons reason, void 
     case LWS_CALLBACK_HTTP: return handle_headers(lws);
     case LWS_CALLBACK_HTTP_BODY: return handle_body(lws, in, size);
     case LWS_CALLBACK_HTTP_BODY_COMPLETION: return handle_body_end(lws);
-    case LWS_CALLBACK_HTTP_WRITEABLE: return handle_writable(lws);
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: return refuse_upgrade(lws);
     case LWS_CALLBACK_CLOSED_HTTP: return handle_closed(lws);
     case LWS_CALLBACK_WSI_DESTROY: return handle_destroyed(lws);

@@ -32,3 +32,6 @@ struct web {
     struct metrics metrics;
     struct bytes *openapi; /* made when first asked for */
 };
+
+/* From the listener: the socket of a connection is writable, or its caller has gone. */
+void server_handle_socket(void *data, int events);

@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/process.h"
+#include "base/sock.h"
 #include "base/worker.h"
 
 #include <criterion/criterion.h>
@@ -148,6 +149,32 @@ Test(loop, timers_run_once_and_never_after_free)
     timer_free(kept);
     loop_deinit(&seen.loop);
     cr_assert(eq(int, seen.count, 1));
+}
+
+static void note_events(void *data, int events)
+{
+    struct seen *seen = data;
+    seen->status |= events;
+    seen->count++;
+}
+
+Test(loop, tells_that_a_peer_has_gone_behind_unread_data)
+{
+    struct seen seen = { 0 };
+    loop_init(&seen.loop);
+    int ends[2];
+    cr_assert(eq(int, sock_pair(ends, NULL), 0));
+    struct watch *watch = watch_new(&seen.loop, ends[0], note_events, &seen);
+    watch_set(watch, WATCH_GONE);
+    cr_assert(eq(int, (int)write(ends[1], "unread", 6), 6));
+    loop_turn(&seen.loop, false);
+    cr_assert(eq(int, seen.count, 0));
+    close(ends[1]);
+    loop_turn(&seen.loop, true);
+    cr_assert(seen.status & WATCH_GONE);
+    watch_free(watch);
+    close(ends[0]);
+    loop_deinit(&seen.loop);
 }
 
 static void work_nothing(void *data maybe_unused) {}

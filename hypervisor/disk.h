@@ -2,7 +2,7 @@
  *
  * An overlay carries no backing name: QEMU's block graph and the journal say what lies below. So a
  * fresh one depends on its size only, and is written directly: header, refcounts and an empty L1
- * table, 256 KiB for sizes up to 4 TiB in 64 KiB clusters, most of it holes. */
+ * table, 256 KiB in 64 KiB clusters for sizes up to 4 TiB, most of it holes. */
 #pragma once
 
 #include "base/buf.h"

@@ -24,18 +24,21 @@ struct jail_spec {
     uid_t uid;        /* 0: keep ours (an ordinary user's daemon) */
     gid_t kvm_gid;    /* with uid: supplementary group that may open /dev/kvm; 0: none */
     bool with_kvm;    /* shows /dev/kvm */
-    int info_fd;      /* bwrap writes {"child-pid":…} here */
-    int block_fd;     /* the jailed program starts when this has a byte to read; < 0: at once */
-    const char *program; /* host path of the program to show; NULL: none but the table's */
-    const struct jail_bind *binds; /* shown read-only */
+    bool for_network; /* keeps the host's network and may make namespaces: for pasta and passt */
+    const char *tun;  /* device node to show in place of the host's /dev/net/tun; NULL: that one */
+    int info_fd;      /* bwrap writes {"child-pid":…} here; < 0: nowhere */
+    int block_fd;     /* the jailed program starts when this has a byte to read or ends; < 0: at once */
+    const struct jail_bind *binds; /* shown read-only, the program itself among them */
     size_t n_binds;
 };
 
-/* Appends setpriv (with a uid), bwrap and their arguments up to "--". The program follows. Host
- * directories that every QEMU needs come from a table in jail.c. */
+/* Appends setpriv (with a uid), bwrap and their arguments. The program follows. Host directories
+ * that every QEMU needs come from a table in jail.c. */
 void jail_args(const struct jail_spec *spec, struct argv *out);
 
-/* Feeds bytes that came from info_fd; text is what came so far. Returns the outside pid of the
+#define JAIL_INFO_MAX 1024
+/* Reads what came from info_fd so far: it arrives in pieces. text must have a byte that is no digit
+ * after size. Returns the outside pid of the
  * jailed program, 0 when more is needed, -EPROTO when it is not what bwrap writes. */
 pid_t jail_parse_info(const char *text, size_t size);
 

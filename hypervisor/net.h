@@ -44,7 +44,8 @@ typedef void (*net_change_fn)(void *data, bool is_up, const char *why);
  * unsupported, with what to do, when not. Looks only, never hangs. */
 int net_check(struct error *err);
 
-/* Connects and starts both processes. */
+/* Starts both processes in the next turn of the loop. What is missing (see net_check) is told by
+ * on_change, and tried again like a death. */
 int net_new(struct net **ret, struct loop *loop, const struct net_config *config,
             net_change_fn on_change, void *data, struct error *err);
 /* Takes over the processes that an earlier daemon started; when they are gone, starts new ones. */

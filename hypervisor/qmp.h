@@ -48,3 +48,6 @@ void qmp_execute_fd(struct qmp *self, const char *command, json_t *args, int fd,
 /* The same with a time limit of its own. */
 void qmp_execute_timeout(struct qmp *self, const char *command, json_t *args, int64_t timeout_us,
                          qmp_done_fn done, void *data);
+
+/* What the socket delivered. Called by the object itself; public for the fuzz target. */
+void qmp_feed(struct qmp *self, const void *data, size_t size);

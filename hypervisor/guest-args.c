@@ -1,0 +1,153 @@
+/* The machine is a q35 with nothing that was not asked for: no USB, no VGA, no default devices.
+ *
+ * The order of -device lines fixes PCI addresses; a checkpoint made with one order does not load
+ * with another. New devices go to the end.
+ *
+ * A reboot by the guest resets the machine in the same process; a power-off ends the process. Sleep
+ * states are off: nobody could wake the guest. PS/2 keyboard and mouse of the q35 stay, for boot
+ * loaders; virtio input takes over when its driver binds. vmport is off because it would add a
+ * second absolute pointer. */
+#include "hypervisor/guest-args.h"
+
+static void add_machine(const struct machine_spec *spec, struct argv *out)
+{
+    static const char *const fixed[] = {
+        "-nodefaults", "-no-user-config",
+        "-machine", "q35,memory-backend=ram,dump-guest-core=off,usb=off,vmport=off",
+        "-global", "ICH9-LPC.disable_s3=1",
+        "-global", "ICH9-LPC.disable_s4=1",
+        "-rtc", "base=utc",
+        "-boot", "strict=on",
+        NULL
+    };
+    argv_add(out, "-name");
+    argv_addf(out, "guest=%s", spec->name);
+    argv_add_all(out, fixed);
+    argv_add(out, "-accel");
+    argv_add(out, spec->accel == ACCEL_KVM ? "kvm" : "tcg,thread=multi");
+    /* migratable hides invtsc and what else would not survive a move to another host. */
+    argv_add(out, "-cpu");
+    argv_add(out, spec->accel == ACCEL_KVM ? "host,migratable=on,invtsc=off" : "max");
+    argv_add(out, "-smp");
+    argv_addf(out, "%d,sockets=1,cores=%d,threads=1", spec->cpus, spec->cpus);
+    argv_add(out, "-m");
+    argv_addf(out, "%dM", spec->memory_mib);
+    argv_add(out, "-object");
+    argv_addf(out, "memory-backend-file,id=ram,size=%dM,mem-path=/proc/self/fd/%d,share=on",
+              spec->memory_mib, GUEST_FD_RAM);
+    argv_add(out, "-uuid");
+    argv_add(out, spec->uuid);
+}
+
+static void add_boot(const struct machine_spec *spec, struct argv *out)
+{
+    if (!spec->kernel)
+        return;
+    argv_add(out, "-kernel");
+    argv_add(out, GUEST_PATH_KERNEL);
+    if (spec->initrd) {
+        argv_add(out, "-initrd");
+        argv_add(out, GUEST_PATH_INITRD);
+    }
+    if (spec->cmdline) {
+        argv_add(out, "-append");
+        argv_add(out, spec->cmdline);
+    }
+}
+
+static void add_socket(struct argv *out, const char *id, int fd)
+{
+    argv_add(out, "-chardev");
+    argv_addf(out, "socket,id=%s,fd=%d,server=on,wait=off", id, fd);
+}
+
+static void add_channels(struct argv *out)
+{
+    add_socket(out, "qmp", GUEST_FD_QMP);
+    argv_add(out, "-mon");
+    argv_add(out, "chardev=qmp,mode=control");
+    add_socket(out, "console", GUEST_FD_CONSOLE);
+    argv_add(out, "-serial");
+    argv_add(out, "chardev:console");
+    add_socket(out, "agent", GUEST_FD_AGENT);
+}
+
+static void add_device(struct argv *out, const char *device)
+{
+    argv_add(out, "-device");
+    argv_add(out, device);
+}
+
+static void add_screen_and_input(const struct machine_spec *spec, struct argv *out)
+{
+    argv_add(out, "-display");
+    argv_add(out, "dbus,p2p=yes");
+    argv_add(out, "-device");
+    argv_addf(out, "virtio-gpu-pci,id=gpu,max_outputs=1,xres=%d,yres=%d", spec->width,
+              spec->height);
+    add_device(out, "virtio-keyboard-pci,id=keyboard");
+    add_device(out, "virtio-tablet-pci,id=tablet");
+}
+
+static void add_small_devices(const struct machine_spec *spec, struct argv *out)
+{
+    add_device(out, "virtio-serial-pci,id=serial");
+    add_device(out, "virtserialport,bus=serial.0,nr=1,chardev=agent,id=agent-port,"
+                    "name=" GUEST_AGENT_PORT);
+    argv_add(out, "-object");
+    argv_add(out, "rng-builtin,id=rng");
+    add_device(out, "virtio-rng-pci,id=random,rng=rng");
+    argv_add(out, "-device");
+    argv_addf(out, "vmgenid,id=vmgenid,guid=%s", spec->vmgenid);
+}
+
+static void add_disk(const struct machine_spec *spec, struct argv *out)
+{
+    if (!spec->base_disk)
+        return;
+    /* Two descriptors in one set: QEMU opens a layer read-write at first, and read-only again when
+     * a checkpoint freezes it. */
+    argv_add(out, "-add-fd");
+    argv_addf(out, "fd=%d,set=%d", GUEST_FD_OVERLAY_RW, GUEST_FDSET_OVERLAY);
+    argv_add(out, "-add-fd");
+    argv_addf(out, "fd=%d,set=%d", GUEST_FD_OVERLAY_RO, GUEST_FDSET_OVERLAY);
+    argv_add(out, "-blockdev");
+    argv_addf(out, "driver=file,node-name=%s-file,filename=%s,read-only=on,auto-read-only=off",
+              GUEST_NODE_BASE, GUEST_PATH_BASE);
+    argv_add(out, "-blockdev");
+    argv_addf(out, "driver=%s,node-name=%s,file=%s-file,read-only=on,auto-read-only=off",
+              spec->base_format ? spec->base_format : "qcow2", GUEST_NODE_BASE, GUEST_NODE_BASE);
+    argv_add(out, "-blockdev");
+    argv_addf(out, "driver=file,node-name=%s-file,filename=/dev/fdset/%d,discard=unmap",
+              GUEST_NODE_OVERLAY, GUEST_FDSET_OVERLAY);
+    argv_add(out, "-blockdev");
+    argv_addf(out, "driver=qcow2,node-name=%s,file=%s-file,backing=%s,discard=unmap",
+              GUEST_NODE_OVERLAY, GUEST_NODE_OVERLAY, GUEST_NODE_BASE);
+    argv_add(out, "-device");
+    argv_addf(out, "virtio-blk-pci,id=%s,drive=%s,bootindex=1", GUEST_DEVICE_DISK,
+              GUEST_NODE_OVERLAY);
+}
+
+static void add_network(const struct machine_spec *spec, struct argv *out)
+{
+    if (spec->network == MACHINE_NETWORK_NONE)
+        return;
+    argv_add(out, "-netdev");
+    argv_addf(out, "stream,id=net,server=on,addr.type=fd,addr.str=%d", GUEST_FD_NET);
+    argv_add(out, "-device");
+    argv_addf(out, "virtio-net-pci,id=nic,netdev=net,mac=%s,romfile=", spec->mac);
+}
+
+void guest_args(const struct machine_spec *spec, const char *qemu, struct argv *out)
+{
+    argv_add(out, qemu);
+    add_machine(spec, out);
+    add_boot(spec, out);
+    add_channels(out);
+    add_screen_and_input(spec, out);
+    add_small_devices(spec, out);
+    add_disk(spec, out);
+    add_network(spec, out);
+    argv_add(out, "-sandbox");
+    argv_add(out, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+}

@@ -1,0 +1,44 @@
+/* The guest object as its own files see it: guest.c (life, QMP, the end), guest-start.c (making and
+ * adopting a process), guest-sockets.c (connections, facts). Nobody else includes this. */
+#pragma once
+
+#include "hypervisor/argv.h"
+#include "hypervisor/guest.h"
+#include "hypervisor/jailed.h"
+
+struct guest {
+    const struct guest_host *host;
+    char *dir, *name;
+    uid_t uid;
+    enum machine_network network;
+    enum guest_state state;
+    struct guest_ops ops;
+    void *data;
+
+    struct argv qemu_args, bind_paths; /* what the start needs later; then empty */
+    struct machine_spec spec;          /* strings live in bind_paths; for the start only */
+    int64_t file_bytes;
+
+    struct jailed *jailed;
+    struct qmp *qmp;
+    struct net *net;
+    int qmp_listen_fd, ram_fd, words_fd;
+    struct timer *timer;       /* start limit, then steps of the power-off */
+    struct timer *reconnect_timer;
+    struct defer *end_defer;   /* reports an end that was found inside a call */
+    int64_t reconnect_us;
+    struct error failure;      /* why it ended, when we know more than QEMU says */
+    bool was_ready, is_stop_wanted, is_powered_off, is_quit_sent, is_disk_pending, is_freed;
+};
+
+/* For both ways to begin: no process yet. NULL when memory is short. */
+struct guest *guest_new(const struct guest_host *host, const char *name, const char *dir,
+                        const struct guest_ops *ops, void *data);
+/* Frees what is left of a freed guest once the worker has answered. */
+void guest_destroy(struct guest *self);
+/* Connects to QMP and limits how long the answer may take. */
+void guest_await_qmp(struct guest *self);
+/* Ends a guest that has no process yet, in the next turn. err NULL: it was stopped as asked. */
+void guest_end_early(struct guest *self, const struct error *err);
+void guest_handle_jail_exit(void *data, int status, const struct error *err);
+void guest_handle_net_change(void *data, bool is_up, const char *why);

@@ -1,0 +1,175 @@
+/* What a jailed process sees: its program, the shared libraries, QEMU's firmware, the image's own
+ * files, all read-only; an empty root, a minimal /dev, a /proc of its own PID namespace. No network
+ * (unless asked for), no directory of the daemon, no other process.
+ *
+ * As root the uid changes before bwrap: bwrap as root would leave kernel uid 0. QEMU can make no
+ * further user namespace; pasta must, and keeps the host's network. A device node that lies in a
+ * private directory is put over /dev/net/tun by a first bwrap that is still root, in a mount
+ * namespace of its own, since the second could not reach it.
+ *
+ * Limits: QEMU's own seccomp filter is set by QEMU (-sandbox). Nothing here bounds memory, see
+ * hypervisor/cgroup.h. */
+#include "hypervisor/jail.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#define NOFILE_MAX 1024
+#define NPROC_MAX 512 /* vCPUs, at most 64 I/O threads, display; per uid and user namespace */
+#define MEMLOCK_MAX 65536
+
+/* Host files that are shown at their own path when they exist. */
+static const char *const common_files[] = {
+    "/usr/lib/x86_64-linux-gnu", /* libraries; in qemu/ QEMU's modules, ui-dbus.so among them */
+    "/lib64",                    /* the dynamic loader */
+};
+static const char *const qemu_files[] = {
+    "/usr/share/qemu",    /* option ROMs that are QEMU's own, linuxboot */
+    "/usr/share/seabios", /* BIOS and VGA BIOS; /usr/share/qemu points here */
+    "/usr/share/OVMF",
+    "/usr/share/ovmf",
+};
+static const char *const net_files[] = {
+    "/etc/resolv.conf", /* whom to ask for 10.0.2.3 */
+};
+
+static void show(struct argv *out, const char *how, const char *from, const char *to)
+{
+    argv_add(out, how);
+    argv_add(out, from);
+    argv_add(out, to);
+}
+
+static void show_all(struct argv *out, const char *const *files, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        show(out, "--ro-bind-try", files[i], files[i]);
+}
+
+static void change_uid(const struct jail_spec *spec, struct argv *out)
+{
+    argv_add(out, "setpriv");
+    argv_addf(out, "--reuid=%u", (unsigned)spec->uid);
+    argv_addf(out, "--regid=%u", (unsigned)spec->uid);
+    if (spec->with_kvm && spec->kvm_gid)
+        argv_addf(out, "--groups=%u", (unsigned)spec->kvm_gid);
+    else
+        argv_add(out, "--clear-groups");
+    argv_add(out, "--inh-caps=-all");
+    argv_add(out, "--");
+}
+
+static void unshare(const struct jail_spec *spec, struct argv *out)
+{
+    static const char *const closed[] = { "--unshare-all", "--disable-userns", "--cap-drop", "ALL",
+                                          NULL };
+    static const char *const networked[] = { "--unshare-ipc", "--unshare-pid", "--unshare-uts",
+                                             "--unshare-cgroup-try", NULL };
+    argv_add(out, "--unshare-user");
+    argv_add_all(out, spec->for_network ? networked : closed);
+    argv_add(out, "--new-session");
+    argv_add(out, "--clearenv");
+    argv_add(out, "--as-pid-1");
+    if (spec->info_fd >= 0) {
+        argv_add(out, "--info-fd");
+        argv_addf(out, "%d", spec->info_fd);
+    }
+    if (spec->block_fd >= 0) {
+        argv_add(out, "--block-fd");
+        argv_addf(out, "%d", spec->block_fd);
+    }
+}
+
+static void show_files(const struct jail_spec *spec, struct argv *out)
+{
+    show_all(out, common_files, ARRAY_LEN(common_files));
+    argv_add(out, "--symlink");
+    argv_add(out, "usr/lib");
+    argv_add(out, "/lib");
+    if (spec->for_network)
+        show_all(out, net_files, ARRAY_LEN(net_files));
+    else
+        show_all(out, qemu_files, ARRAY_LEN(qemu_files));
+    for (size_t i = 0; i < spec->n_binds; i++)
+        show(out, "--ro-bind", spec->binds[i].from, spec->binds[i].to);
+    argv_add(out, "--proc");
+    argv_add(out, "/proc");
+    argv_add(out, "--dev");
+    argv_add(out, "/dev");
+    if (spec->with_kvm)
+        show(out, "--dev-bind", "/dev/kvm", "/dev/kvm");
+    if (spec->for_network)
+        show(out, "--dev-bind", "/dev/net/tun", "/dev/net/tun");
+    argv_add(out, "--chdir");
+    argv_add(out, "/");
+}
+
+void jail_args(const struct jail_spec *spec, struct argv *out)
+{
+    if (spec->tun) {
+        argv_add(out, "bwrap");
+        show(out, "--dev-bind", "/", "/");
+        show(out, "--dev-bind", spec->tun, "/dev/net/tun");
+        argv_add(out, "--");
+    }
+    if (spec->uid)
+        change_uid(spec, out);
+    argv_add(out, "bwrap");
+    unshare(spec, out);
+    show_files(spec, out);
+    argv_add(out, "--");
+}
+
+pid_t jail_parse_info(const char *text, size_t size)
+{
+    static const char key[] = "\"child-pid\":";
+    if (size > JAIL_INFO_MAX || memchr(text, 0, size))
+        return -EPROTO;
+    if (!memchr(text, '}', size))
+        return size == JAIL_INFO_MAX ? -EPROTO : 0;
+    const char *at = memmem(text, size, key, sizeof key - 1);
+    if (!at)
+        return -EPROTO;
+    int64_t pid = 0;
+    for (at += sizeof key - 1; *at == ' '; at++)
+        ;
+    for (; *at >= '0' && *at <= '9' && pid <= INT32_MAX; at++)
+        pid = pid * 10 + (*at - '0');
+    return pid > 1 && pid <= INT32_MAX ? (pid_t)pid : -EPROTO;
+}
+
+int jail_set_rlimits(pid_t pid, int64_t file_bytes, struct error *err)
+{
+    const struct {
+        __rlimit_resource_t what;
+        rlim_t value;
+    } rows[] = {
+        { RLIMIT_CORE, 0 },           { RLIMIT_NOFILE, NOFILE_MAX },
+        { RLIMIT_NPROC, NPROC_MAX },  { RLIMIT_FSIZE, (rlim_t)file_bytes },
+        { RLIMIT_MEMLOCK, MEMLOCK_MAX },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct rlimit now, limit = { rows[i].value, rows[i].value };
+        if (prlimit(pid, rows[i].what, NULL, &now) == 0 && now.rlim_max < limit.rlim_max)
+            limit.rlim_cur = limit.rlim_max = now.rlim_max; /* an ordinary user cannot raise it */
+        if (prlimit(pid, rows[i].what, &limit, NULL) < 0)
+            return error_errno(err, errno, "limiting process %d", (int)pid);
+    }
+    return 0;
+}
+
+gid_t jail_kvm_gid(void)
+{
+    struct stat st;
+    if (stat("/dev/kvm", &st) < 0 || (st.st_mode & 0006) == 0006 || (st.st_mode & 0060) != 0060)
+        return 0;
+    return st.st_gid;
+}
+
+bool jail_needs_uid(void)
+{
+    return geteuid() == 0;
+}

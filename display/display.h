@@ -104,8 +104,7 @@ struct frame *display_frame(const struct display *self);
 void display_flush(struct display *self);
 /* A kept frame, borrowed, or NULL. */
 struct frame *display_frame_by_id(const struct display *self, int64_t id);
-/* The id of the newest frame ever published, 0 before the first; known also while unobserved, when it
- * may be stale. */
+/* The id of the newest frame ever published, 0 before the first. While unobserved it may be stale. */
 int64_t display_frame_id(const struct display *self);
 
 struct frame_geometry {
@@ -116,8 +115,8 @@ struct frame_geometry {
 enum { DISPLAY_ID_UNKNOWN = 1 };
 int display_geometry(const struct display *self, int64_t id, struct frame_geometry *ret);
 
-/* Asks the guest for another size, DISPLAY_WIDTH_MIN x DISPLAY_HEIGHT_MIN to FRAME_SIZE_MAX squared.
- * The answer, if any, is a new epoch. Errors: bad_value, unsupported, not_ready (no source). Works
+/* Asks the guest for another size: at least DISPLAY_WIDTH_MIN x DISPLAY_HEIGHT_MIN, at most
+ * FRAME_SIZE_MAX a side. The answer, if any, is a new epoch. Errors: bad_value, unsupported, not_ready (no source). Works
  * unheld. */
 int display_resize(struct display *self, int width, int height, struct error *err);
 
@@ -139,8 +138,8 @@ void display_unobserve(struct display_observer *observer);
 
 /* Encoded pictures of this display's frames (display/still.h). */
 struct stills *display_stills(struct display *self);
-/* The framebuffer's memfd for a helper process; -1 while the screen is not ON. Changes with the epoch
- * and with every start of the source. Borrowed. */
+/* The framebuffer's memfd for a helper process; -1 while the screen is not ON. Another with every
+ * epoch and with every start of the source. Borrowed. */
 int display_memfd(const struct display *self, struct frame_geometry *ret, int *ret_stride);
 
 /* Counters since the start. */

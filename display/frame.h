@@ -67,6 +67,6 @@ struct rect frame_tile_rect(const struct frame *self, int index);
  * one copy, about 1 ms for 1280x800. */
 void frame_read(const struct frame *self, struct rect region, uint32_t *out, int stride_px);
 
-/* Writes the numbers of the tiles that differ into out (room for frame_n_tiles(new)), ascending, and
- * returns how many. Frames of different size, or a NULL old, differ in every tile. */
+/* Writes the numbers of the tiles that differ into out (room for frame_n_tiles(new)), ascending,
+ * and returns how many. Frames of different size, or a NULL old, differ in every tile. */
 int frame_diff(const struct frame *old, const struct frame *new, int *out);

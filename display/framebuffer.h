@@ -16,8 +16,8 @@ struct pixels {
 };
 
 /* Checks that format is one that framebuffer_write converts, that width and height lie in
- * 1..FRAME_SIZE_MAX and their XRGB size below FRAME_BYTES_MAX, that stride holds a row and that size
- * holds all rows. Takes any values. Fills err with unsupported (format) or guest_failed (the rest). */
+ * 1..FRAME_SIZE_MAX and their XRGB size within FRAME_BYTES_MAX, that stride holds a row and that
+ * size holds all rows. Takes any values. Errors: unsupported (format), guest_failed (the rest). */
 int pixels_check(const struct pixels *pixels, struct error *err);
 
 struct framebuffer {

@@ -26,8 +26,8 @@ int image_id_parse(const char *text, struct image_id *ret);
 /* Image pixel (ix, iy) -> framebuffer pixel: the one that holds the centre of the image pixel,
  *     floor(region.x + (ix + 0.5) * region.w / width)
  * computed in integers, so exact; with an unscaled image it is ix itself. region is the image's
- * region, or the whole frame. Coordinates outside the image are clamped to its edge first. Returns 0,
- * or IMAGE_ID_OUTSIDE when it had to clamp. */
+ * region, or the whole frame. Coordinates outside the image are clamped to its edge first. Returns
+ * 0, or IMAGE_ID_OUTSIDE when it had to clamp. */
 enum { IMAGE_ID_OUTSIDE = 1 };
 int image_id_map(int width, int height, struct rect region, int64_t ix, int64_t iy, int *ret_fx,
                  int *ret_fy);

@@ -1,7 +1,7 @@
 /* A settle that runs by itself: observes a display, keeps the timer, answers once.
  *
- * It holds the display meanwhile. When the screen is lost or the display freed it answers early with
- * the state it had (WAITING or MOVING) and lost set. */
+ * It holds the display meanwhile. When the screen is lost or the display freed it answers early,
+ * with the state it had (WAITING or MOVING) and is_lost set. */
 #pragma once
 
 #include "display/settle.h"
@@ -17,5 +17,7 @@ typedef void (*settle_wait_fn)(void *data, struct settle *settle, bool is_lost);
  * injection, in the same turn of the loop. */
 struct settle_wait *settle_wait_start(struct display *display, const struct settle_params *params,
                                       int64_t injected_us, settle_wait_fn fn, void *data);
+/* Another event of the same input was injected (settle_input). */
+void settle_wait_input(struct settle_wait *self, int64_t now_us);
 /* fn will not be called. Takes NULL, returns NULL. */
 struct settle_wait *settle_wait_cancel(struct settle_wait *self);

@@ -43,21 +43,27 @@ const char *settle_state_name(enum settle_state state);
 struct settle {
     struct settle_params params;
     int64_t start_us;            /* of the injection */
+    int64_t input_us;            /* of the latest injection; the time limits count from here */
     enum settle_state state;
     int64_t first_us, last_us;   /* of counted changes; 0 before the first */
     int64_t ended_us;            /* when the end state was reached by the rules above; 0 before */
-    pixman_region32_t changed;   /* framebuffer pixels; tile by tile a box around what counted */
+    int64_t quiet_from_us;       /* MOVING: quiet is counted from here */
+    pixman_region32_t changed;   /* framebuffer pixels; per tile the box around what counted */
 };
 
 /* After an input that was injected at injected_us. */
 void settle_init(struct settle *self, const struct settle_params *params, int64_t injected_us);
 /* Without an input: settled when nothing counted for quiet_us, where the last counted change that
- * is known came at last_us (display_last_change_us; now_us when nothing is known). Starts MOVING. */
+ * is known came at last_us (display_last_change_us; now_us when nothing is known). It begins MOVING. */
 void settle_init_quiet(struct settle *self, const struct settle_params *params, int64_t last_us,
                        int64_t now_us);
+/* The same input goes on: another event of it (the release of a click) was injected at now_us.
+ * Changes so far keep counting; the limits count, and the screen must stay quiet, from here on.
+ * Nothing happens after the end. */
+void settle_input(struct settle *self, int64_t now_us);
 void settle_deinit(struct settle *self);
 
-/* A published frame. Changes captured before the start, and everything after the end, are ignored. */
+/* A published frame. One captured before the start, or after the end, is ignored. */
 void settle_feed(struct settle *self, const struct frame_update *update);
 /* Moves on to now_us and returns the state. */
 enum settle_state settle_advance(struct settle *self, int64_t now_us);
@@ -65,7 +71,7 @@ static inline bool settle_is_done(const struct settle *self)
 {
     return self->state >= SETTLE_SETTLED;
 }
-/* When settle_advance has something to do next, unless a frame comes before. INT64_MAX when done. */
+/* When settle_advance has something to do, unless a frame comes before; INT64_MAX when done. */
 int64_t settle_wake_us(const struct settle *self);
 /* The changed rectangles; *ret_n of them. Valid until the next feed. */
 const pixman_box32_t *settle_rects(struct settle *self, int *ret_n);

@@ -7,7 +7,7 @@
 static inline uint32_t source_test_pixel(int x, int y)
 {
     return 0xff000000u | (uint32_t)(x & 255) << 16 | (uint32_t)(y & 255) << 8 |
-           (uint32_t)((x >> 8) * 37 + (y >> 8) * 59 & 255);
+           (uint32_t)(((x >> 8) * 37 + (y >> 8) * 59) & 255);
 }
 
 struct source *source_test_new(int width, int height);

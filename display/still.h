@@ -1,7 +1,7 @@
 /* Stills: a frame, or a region of it, as PNG, JPEG or WebP in any size.
  *
- * Encoded on latency workers, cached by frame, cursor (when drawn) and parameters; two equal requests
- * under way share one encoding. The cache holds at most a given number of bytes per display and
+ * Encoded on latency workers, cached by frame, cursor (when drawn) and parameters; two equal
+ * requests under way share one encoding. The cache holds at most a given number of bytes per display and
  * drops the least recently used first.
  *
  * PNG is RGB8 and lossless. JPEG is 4:4:4 from quality 80 on and 4:2:0 below: text with thin
@@ -19,7 +19,7 @@
 /* Requests under way per display; more are refused with quota_exceeded. */
 #define STILLS_JOBS_MAX 32
 #define STILL_SIZE_MAX 8192
-#define STILL_PIXELS_MAX (64 << 20) /* of the image */
+#define STILL_PIXELS_MAX (32 << 20) /* of the image: the largest frame unscaled */
 #define STILL_QUALITY_DEFAULT 85
 
 enum still_format { STILL_PNG, STILL_JPEG, STILL_WEBP, STILL_FORMAT_COUNT };
@@ -65,8 +65,8 @@ struct stills *stills_new(struct loop *loop, struct worker_pool *pool, size_t ca
 /* Requests under way are answered with cancelled. Takes NULL, returns NULL. */
 struct stills *stills_free(struct stills *self);
 
-/* Asks for a still of frame, with cursor drawn when params say so (may be NULL otherwise). params need
- * not be resolved. fn is called once, never from within this call, unless the request is cancelled.
+/* Asks for a still of frame, with cursor drawn when params say so (may be NULL otherwise). params
+ * need not be resolved. fn is called once, never from within this call, unless the request is cancelled.
  * *ret (may be NULL) is a handle for that. */
 int stills_request(struct stills *self, struct frame *frame, const struct cursor *cursor,
                    const struct still_params *params, still_fn fn, void *data,
@@ -75,7 +75,7 @@ int stills_request(struct stills *self, struct frame *frame, const struct cursor
  * ends, and goes into the cache. */
 struct still_request *still_cancel(struct still_request *self);
 
-/* The worker's part, synchronous: for tests, benchmarks and callers that are on a worker. params must
- * be resolved. NULL when memory is short or the encoder fails. */
+/* The worker's part, synchronous: for tests, benchmarks and callers that are on a worker. params
+ * must be resolved. NULL when memory is short or the encoder fails. */
 struct bytes *still_encode(const struct frame *frame, const struct cursor *cursor,
                            const struct still_params *params);

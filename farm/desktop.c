@@ -84,7 +84,8 @@ int desktop_set_layout(struct sandbox *self, const char *layout, struct error *e
         return r;
     keymap_unref(self->keymap);
     self->keymap = keymap;
-    snprintf(self->layout, sizeof self->layout, "%s", layout);
+    if (layout != self->layout)
+        snprintf(self->layout, sizeof self->layout, "%s", layout);
     if (self->input)
         input_set_keymap(self->input, keymap);
     return 0;

@@ -1,0 +1,40 @@
+/** Debian's Chromium, driven by playwright-core, with an empty profile. */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+const CHROMIUM = '/usr/bin/chromium';
+const flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'];
+
+async function loadPlaywright() {
+    try {
+        return await import('playwright-core');
+    } catch {
+        return null;
+    }
+}
+
+const playwright = await loadPlaywright();
+
+/** What keeps browser tests from running, or false. */
+export function lacksBrowser() {
+    if (!playwright)
+        return 'needs playwright-core (npm ci in tests/)';
+    return fs.existsSync(CHROMIUM) ? false : `needs ${CHROMIUM}`;
+}
+
+/** A browser with a profile of its own; close() removes it. */
+export async function openBrowser(options = {}) {
+    const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'df-chromium-'));
+    const context = await playwright.chromium.launchPersistentContext(profile, {
+        executablePath: CHROMIUM, headless: true, args: flags, ignoreDefaultArgs: ['--headless', '--headless=old'], viewport: { width: 1280, height: 800 }, ...options,
+    });
+    return {
+        context,
+        close: async () => {
+            await context.close();
+            fs.rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+        },
+    };
+}

@@ -1,0 +1,178 @@
+/**
+ * The probe guest from the host's side: what it received, and what it shall show (the protocol is in
+ * images/probe/README.md). Events are kept in order; tests look at what came after a mark.
+ */
+import net from 'node:net';
+import path from 'node:path';
+import { eventually, Timeout } from './wait.mjs';
+
+export const FENCE_CODE = 119; /* Pause: no other test presses it */
+
+export class Probe {
+    constructor(socketPath) {
+        this.socketPath = socketPath;
+        this.events = [];
+        this.waiters = new Set();
+        this.nextId = 1;
+        this.rest = '';
+    }
+
+    /** Creates a sandbox, waits until its client runs. */
+    static async create(daemon, client, options = {}) {
+        const sandbox = await client.create('probe', options);
+        await client.waitState(sandbox.id, 'Running');
+        const probe = await Probe.attach(daemon, sandbox.id);
+        probe.sandbox = sandbox;
+        return probe;
+    }
+
+    /** Connects to a probe that was started before. */
+    static async attach(daemon, id, ms = 90000) {
+        const self = new Probe(path.join(daemon.sandboxDir(id), 'console.sock'));
+        self.id = id;
+        await eventually('the probe\'s console', () => self.connect(), { ms: 20000 });
+        await self.waitReady(ms);
+        return self;
+    }
+
+    connect() {
+        return new Promise((resolve, reject) => {
+            const socket = net.connect(this.socketPath, () => {
+                this.socket = socket;
+                resolve(true);
+            });
+            socket.setEncoding('utf8');
+            socket.on('error', reject);
+            socket.on('data', (text) => this.feed(text));
+            socket.on('close', () => {
+                this.isClosed = true;
+                for (const waiter of this.waiters)
+                    waiter.check();
+            });
+        });
+    }
+
+    close() {
+        this.socket?.destroy();
+    }
+
+    feed(text) {
+        const lines = (this.rest + text).split('\n');
+        this.rest = lines.pop();
+        for (const line of lines) {
+            const at = line.indexOf('{'); /* the kernel's console may precede it */
+            if (at < 0)
+                continue;
+            try {
+                this.events.push({ ...JSON.parse(line.slice(at)), hostMs: performance.now() });
+            } catch {
+                this.noise = (this.noise ?? '') + line + '\n';
+            }
+        }
+        for (const waiter of this.waiters)
+            waiter.check();
+    }
+
+    /** A place in the stream of events. */
+    mark() {
+        return this.events.length;
+    }
+
+    /** Events after a mark, of one kind when given. */
+    since(mark, kind) {
+        return this.events.slice(mark).filter((event) => !kind || event.ev === kind);
+    }
+
+    /** The first event after the mark that fits; waits for it. */
+    until(predicate, { from = this.mark(), ms = 10000, what = String(predicate) } = {}) {
+        return new Promise((resolve, reject) => {
+            let at = from;
+            const finish = (settle, value) => {
+                clearTimeout(timer);
+                this.waiters.delete(waiter);
+                settle(value);
+            };
+            const waiter = {
+                check: () => {
+                    for (; at < this.events.length; at++)
+                        if (predicate(this.events[at]))
+                            return finish(resolve, this.events[at]);
+                    if (this.isClosed)
+                        finish(reject, new Error(`the console closed while waiting for ${what}`));
+                },
+            };
+            const timer = setTimeout(() => finish(reject, new Timeout(
+                `${what}: not within ${ms} ms; last: ${JSON.stringify(this.events.slice(-3))}`)), ms);
+            this.waiters.add(waiter);
+            waiter.check();
+        });
+    }
+
+    /** Sends a command and returns its answer; a refusal is an error. */
+    async command(cmd, parameters = {}, ms = 10000) {
+        const id = this.nextId++;
+        const from = this.mark();
+        this.socket.write(`${JSON.stringify({ cmd, id, ...parameters })}\n`);
+        const answer = await this.until((e) => e.id === id && (e.ev === 'ok' || e.ev === 'error'),
+            { from, ms, what: `answer to ${cmd}` });
+        if (answer.ev === 'error')
+            throw new Error(`probe: ${cmd}: ${answer.message}`);
+        return answer;
+    }
+
+    /** Its "ready" may have been said before somebody listened, so it is asked as well. */
+    async waitReady(ms) {
+        const end = Date.now() + ms;
+        const ready = this.until((e) => e.ev === 'ready', { from: 0, ms, what: 'the probe is ready' });
+        ready.catch(() => {});
+        this.socket.write('\n');
+        for (;;) {
+            const hello = this.command('hello', {}, 1000).catch(() => null);
+            const first = await Promise.race([ready, hello]);
+            if (first) {
+                this.width = first.w;
+                this.height = first.h;
+                return;
+            }
+            if (this.isClosed || Date.now() > end)
+                await ready;
+        }
+    }
+
+    /** The pattern everywhere, nothing pending. */
+    clear() {
+        return this.command('clear');
+    }
+
+    /** Paints a rectangle and waits until the guest did. */
+    async fill(x, y, w, h, color, delayMs = 0) {
+        const from = this.mark();
+        const answer = await this.command('fill', { x, y, w, h, color, delay_ms: delayMs });
+        return this.until((e) => e.ev === 'painted' && e.id === answer.id, { from, ms: delayMs + 10000 });
+    }
+
+    held() {
+        return this.command('keys_down').then(({ keys, buttons, x, y }) => ({ keys, buttons, x, y }));
+    }
+
+    /**
+     * Everything that the guest received from the mark on: presses a key after it and waits for its
+     * release, so that nothing is still under way. Fence events are left out.
+     */
+    async received(client, mark) {
+        const from = this.mark();
+        await client.act(this.id, { type: 'key', keys: 'pause' });
+        await this.until((e) => e.ev === 'key' && e.code === FENCE_CODE && !e.down,
+            { from, what: 'the fence key' });
+        return this.since(mark).filter((e) => !(e.ev === 'key' && e.code === FENCE_CODE));
+    }
+}
+
+/** The pattern's colour at a pixel, as [red, green, blue]. */
+export function pattern(x, y) {
+    return [x & 255, y & 255, (x >> 8 & 15) << 4 | (y >> 8 & 15)];
+}
+
+export function parseColor(text) {
+    return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+}

@@ -19,6 +19,8 @@ struct cli {
     long timeout_s;
     bool is_json, has_header, has_progress;
     bool has_progress_line; /* a line is being rewritten on the terminal */
+    const char *progress_format; /* of the last line, and when it was shown */
+    int64_t progress_us;
     void *curl;             /* one connection, kept for all requests of a run */
 };
 

@@ -1,8 +1,12 @@
 #include "cli/output.h"
 
+#include "base/clock.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#define REPEAT_US 10000000
 
 /* A cell is one line without tabs, whatever a guest or another user put into the value. */
 static void put_cell(const char *text)
@@ -129,6 +133,11 @@ void progress_show(struct cli *cli, const char *format, ...)
     if (!cli->has_progress)
         return;
     bool is_terminal = isatty(STDERR_FILENO);
+    int64_t now = clock_now_us();
+    if (!is_terminal && format == cli->progress_format && now - cli->progress_us < REPEAT_US)
+        return;
+    cli->progress_format = format;
+    cli->progress_us = now;
     va_list ap;
     va_start(ap, format);
     if (is_terminal)

@@ -20,7 +20,8 @@ void output_inline(const json_t *object, const char *skip);
 /* The answer as it came. */
 void output_reply(const struct reply *reply);
 
-/* Shows a line of progress; on a terminal it replaces the one before. Nothing without progress. */
+/* Shows a line of progress. On a terminal it replaces the one before; elsewhere the same line comes again
+ * after 10 s at the earliest. format is a literal: it tells lines apart. */
 void progress_show(struct cli *cli, const char *format, ...) printf_like(2, 3);
 /* Clears it. */
 void progress_end(struct cli *cli);

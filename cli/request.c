@@ -6,6 +6,7 @@
 #include "api/validate.h"
 #include "cli/field.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -236,10 +237,9 @@ int request_take_words(struct request *self, int argc maybe_unused, char *const 
                : 1;
 }
 
-static bool is_option(const char *text)
+bool request_is_option(const char *text)
 {
-    bool is_letter = (text[1] >= 'a' && text[1] <= 'z') || (text[1] >= 'A' && text[1] <= 'Z');
-    return text[0] == '-' && (is_letter || (text[1] == '-' && text[2]));
+    return text[0] == '-' && (isalpha((unsigned char)text[1]) || (text[1] == '-' && text[2]));
 }
 
 /* --- Whole command lines ------------------------------------------------------------------------- */
@@ -247,7 +247,7 @@ static bool is_option(const char *text)
 int request_parse_globals(json_t *own, int argc, char *const *argv, struct error *err)
 {
     int i = 0;
-    while (i < argc && is_option(argv[i])) {
+    while (i < argc && request_is_option(argv[i])) {
         struct option option;
         int used = read_option(&option, argc - i, argv + i, err);
         const struct flag *flag = used < 0 ? NULL : find_flag(request_globals, &option);
@@ -279,7 +279,7 @@ int request_parse(struct request *ret, const struct verb *verb, json_t *own, int
             i++;
             continue;
         }
-        int used = !is_literal && is_option(argv[i]) ? parse_option(ret, argc - i, argv + i, err)
+        int used = !is_literal && request_is_option(argv[i]) ? parse_option(ret, argc - i, argv + i, err)
                                                      : parse_operand(ret, argc - i, argv + i, err);
         if (used < 0)
             return used;

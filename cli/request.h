@@ -55,6 +55,8 @@ int request_parse(struct request *ret, const struct verb *verb, json_t *own, int
                   struct error *err);
 void request_deinit(struct request *self);
 
+/* Whether an argument is an option: "-o", "--name"; not "-", "--" or "-5". */
+bool request_is_option(const char *text);
 /* For verb.take: gathers all operands in own "words". */
 int request_take_words(struct request *self, int argc, char *const *argv, struct error *err);
 /* An own setting: its text, "" for a switch that is on, or NULL. */

@@ -9,7 +9,8 @@
  * Only the order of operands is known here; names, types and limits of the fields are the daemon's. */
 #include "cli/words.h"
 
-#include <ctype.h>
+#include "cli/request.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,11 +73,6 @@ static bool is_assignment(const char *text)
 {
     size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
     return n > 0 && text[n] == '=';
-}
-
-static bool is_option(const char *text)
-{
-    return text[0] == '-' && (isalpha((unsigned char)text[1]) || (text[1] == '-' && text[2]));
 }
 
 /* Reads exactly n numbers split by ','; at most 4. out is only written when the text is as it should. */
@@ -172,7 +168,7 @@ static bool take_chords(struct rest *rest, json_t *action)
     if (!take_text(rest, action, "keys"))
         return false;
     json_t *chords = NULL;
-    while (peek(rest) && !is_separator(peek(rest)) && !is_assignment(peek(rest)) && !is_option(peek(rest))) {
+    while (peek(rest) && !is_separator(peek(rest)) && !is_assignment(peek(rest)) && !request_is_option(peek(rest))) {
         if (!chords) {
             chords = json_pack("[O]", json_object_get(action, "keys"));
             json_object_set_new(action, "keys", chords);
@@ -245,7 +241,7 @@ static int parse_one(json_t *actions, struct rest *rest, struct error *err)
     while (peek(rest) && is_assignment(peek(rest)))
         if (!take_assignment(rest, action))
             return error_set(err, ERROR_BAD_VALUE, "a value of %s is not UTF-8", name);
-    if (peek(rest) && !is_separator(peek(rest)) && !is_option(peek(rest)))
+    if (peek(rest) && !is_separator(peek(rest)) && !request_is_option(peek(rest)))
         return error_set(err, ERROR_BAD_VALUE, "unexpected \"%.40s\" after %s; actions are separated by a lone \",\"",
                          peek(rest), name);
     return 0;

@@ -103,7 +103,8 @@ static const struct {
     enum error_code code;
 } bad[] = {
     { "create", ERROR_MISSING_FIELD },
-    { "create|probe|extra", ERROR_BAD_VALUE },
+    { "create|", ERROR_BAD_VALUE },
+  { "create|probe|extra", ERROR_BAD_VALUE },
     { "create|probe|--colour|red", ERROR_UNKNOWN_FIELD },
     { "create|probe|--timeout|soon", ERROR_BAD_VALUE },
     { "create|probe|--timeout|5", ERROR_BAD_VALUE },

@@ -104,7 +104,7 @@ struct frame *display_frame(const struct display *self);
 void display_flush(struct display *self);
 /* A kept frame, borrowed, or NULL. */
 struct frame *display_frame_by_id(const struct display *self, int64_t id);
-/* The id of the newest frame ever published, 0 before the first. While unobserved it may be stale. */
+/* The id of the newest frame ever published, 0 before the first; stale while unobserved. */
 int64_t display_frame_id(const struct display *self);
 
 struct frame_geometry {
@@ -116,8 +116,8 @@ enum { DISPLAY_ID_UNKNOWN = 1 };
 int display_geometry(const struct display *self, int64_t id, struct frame_geometry *ret);
 
 /* Asks the guest for another size: at least DISPLAY_WIDTH_MIN x DISPLAY_HEIGHT_MIN, at most
- * FRAME_SIZE_MAX a side. The answer, if any, is a new epoch. Errors: bad_value, unsupported, not_ready (no source). Works
- * unheld. */
+ * FRAME_SIZE_MAX a side. The answer, if any, is a new epoch. Errors: bad_value, unsupported,
+ * not_ready (no source). Works unheld. */
 int display_resize(struct display *self, int width, int height, struct error *err);
 
 /* Borrowed, valid until the next turn. */

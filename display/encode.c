@@ -1,7 +1,7 @@
 /* PNG is where the time goes, so it is written here: filter per row, one zlib stream by
- * libdeflate's fastest level, three chunks. The row filter is Sub or Up, whichever leaves more zeros;
- * that is quicker to find than the usual sum of differences and as good on desktops. Rows where neither leaves many
- * (photographs) are decided by that sum. */
+ * libdeflate's fastest level, three chunks. The row filter is Sub or Up, whichever leaves more
+ * zeros; that is quicker to find than the usual sum of differences and as good on desktops. Rows
+ * where neither leaves many (photographs) are decided by that sum. */
 #include "display/encode.h"
 
 #include <libdeflate.h>

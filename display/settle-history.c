@@ -251,7 +251,7 @@ static bool has_known(const struct tile_history *tile)
     return false;
 }
 
-/* An entry to use again when the table is full. Looks at a few only: a video must not make it slow. */
+/* An entry to use again when the table is full. Looks at a few: a video must not make it slow. */
 static int find_victim(struct settle_history *self, int64_t now)
 {
     for (int i = 0; i < 4; i++) {

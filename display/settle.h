@@ -53,8 +53,8 @@ struct settle {
 
 /* After an input that was injected at injected_us. */
 void settle_init(struct settle *self, const struct settle_params *params, int64_t injected_us);
-/* Without an input: settled when nothing counted for quiet_us, where the last counted change that
- * is known came at last_us (display_last_change_us; now_us when nothing is known). It begins MOVING. */
+/* Without an input: settled when nothing counted for quiet_us. last_us is when the last counted
+ * change came that is known (display_last_change_us), now_us when none is. It begins MOVING. */
 void settle_init_quiet(struct settle *self, const struct settle_params *params, int64_t last_us,
                        int64_t now_us);
 /* The same input goes on: another event of it (the release of a click) was injected at now_us.

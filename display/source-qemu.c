@@ -4,9 +4,9 @@
  * listener before it answers anything else, so the loop must not stall in between.
  *
  * Every message is copied into the framebuffer by the sink before the handler returns, so the
- * socket drains as fast as the loop turns; nobody's encoder is waited for. What arrives is checked by the
- * sink (display/framebuffer.h); bad arguments are counted there and answered like good ones, since
- * QEMU ignores replies.
+ * socket drains as fast as the loop turns; nobody's encoder is waited for. What arrives is checked
+ * by the sink (display/framebuffer.h); bad arguments are counted there and answered like good ones,
+ * since QEMU ignores replies.
  *
  * D-Bus limits an array to 64 MiB, so a scanout beyond 16 million pixels cannot come this way; a
  * resize to one is refused, and a guest that sets such a mode by itself loses its listener. */

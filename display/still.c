@@ -1,7 +1,7 @@
 /* Two kinds of requests: those of an encoding under way hang on its job; those that the cache can
  * answer wait for the next turn, so that a caller never gets its answer before its handle. A job
- * has its own references and outlives the stills object when that is freed meanwhile; it then answers
- * nobody. The cache is a list, newest first: a display has a few entries, so no index. */
+ * has its own references and outlives the stills object when that is freed meanwhile; it then
+ * answers nobody. The cache is a list, newest first: a display has a few entries, so no index. */
 #include "display/still.h"
 
 #include "base/clock.h"
@@ -119,7 +119,8 @@ int still_params_resolve(struct still_params *params, const struct frame *frame,
     int w = params->width, h = params->height;
     if (w < 0 || h < 0 || w > STILL_SIZE_MAX || h > STILL_SIZE_MAX)
         return error_set(err, ERROR_BAD_VALUE,
-                         "an image of %dx%d; each side may have 1 to %d pixels", w, h, STILL_SIZE_MAX);
+                         "an image of %dx%d; each side may have 1 to %d pixels", w, h,
+                         STILL_SIZE_MAX);
     params->width = w ? w : h ? follow(region->w, h, region->h) : region->w;
     params->height = h ? h : w ? follow(region->h, w, region->w) : region->h;
     if (params->width > STILL_SIZE_MAX || params->height > STILL_SIZE_MAX ||

@@ -1,8 +1,8 @@
 /* Stills: a frame, or a region of it, as PNG, JPEG or WebP in any size.
  *
  * Encoded on latency workers, cached by frame, cursor (when drawn) and parameters; two equal
- * requests under way share one encoding. The cache holds at most a given number of bytes per display and
- * drops the least recently used first.
+ * requests under way share one encoding. The cache holds at most a given number of bytes per
+ * display and drops the least recently used first.
  *
  * PNG is RGB8 and lossless. JPEG is 4:4:4 from quality 80 on and 4:2:0 below: text with thin
  * coloured strokes smears under 4:2:0, and who asks for a low quality wants few bytes. WebP is
@@ -66,8 +66,8 @@ struct stills *stills_new(struct loop *loop, struct worker_pool *pool, size_t ca
 struct stills *stills_free(struct stills *self);
 
 /* Asks for a still of frame, with cursor drawn when params say so (may be NULL otherwise). params
- * need not be resolved. fn is called once, never from within this call, unless the request is cancelled.
- * *ret (may be NULL) is a handle for that. */
+ * need not be resolved. fn is called once, never from within this call, unless the request is
+ * cancelled. *ret (may be NULL) is a handle for that. */
 int stills_request(struct stills *self, struct frame *frame, const struct cursor *cursor,
                    const struct still_params *params, still_fn fn, void *data,
                    struct still_request **ret, struct error *err);

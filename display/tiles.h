@@ -26,8 +26,8 @@ struct tiles_base {
 };
 
 /* Takes the damage: *ret becomes a frame without id, epoch and time (the caller's), *ret_changed
- * the ascending numbers of tiles that changed against base (caller frees) and *ret_n their count. With
- * nothing changed *ret is NULL when base->frame is given, else a whole frame with *ret_n 0. Without
- * base->frame every tile is read. -ENOMEM leaves the damage as it was. */
+ * the ascending numbers of tiles that changed against base (caller frees) and *ret_n their count.
+ * With nothing changed *ret is NULL when base->frame is given, else a whole frame with *ret_n 0.
+ * Without base->frame every tile is read. -ENOMEM leaves the damage as it was. */
 int tiles_refine(struct tiles *self, const struct framebuffer *fb, const struct tiles_base *base,
                  struct frame **ret, int **ret_changed, int *ret_n);

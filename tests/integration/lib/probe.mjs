@@ -39,17 +39,19 @@ export class Probe {
         return new Promise((resolve, reject) => {
             const socket = net.connect(this.socketPath, () => {
                 this.socket = socket;
+                socket.on('data', (text) => this.feed(text));
+                socket.on('close', () => this.handleClose());
                 resolve(true);
             });
             socket.setEncoding('utf8');
             socket.on('error', reject);
-            socket.on('data', (text) => this.feed(text));
-            socket.on('close', () => {
-                this.isClosed = true;
-                for (const waiter of this.waiters)
-                    waiter.check();
-            });
         });
+    }
+
+    handleClose() {
+        this.isClosed = true;
+        for (const waiter of this.waiters)
+            waiter.check();
     }
 
     close() {
@@ -64,7 +66,9 @@ export class Probe {
             if (at < 0)
                 continue;
             try {
-                this.events.push({ ...JSON.parse(line.slice(at)), hostMs: performance.now() });
+                const event = JSON.parse(line.slice(at));
+                if (event.ev) /* else an echo of ours, from before the client had the port */
+                    this.events.push({ ...event, hostMs: performance.now() });
             } catch {
                 this.noise = (this.noise ?? '') + line + '\n';
             }

@@ -85,6 +85,7 @@ static void end(struct op *self, struct answer *answer, bool is_aborted)
     display_release(self->sandbox->display);
     if (answer) {
         answer->body = json_incref(self->body);
+        bytes_ref(answer->image);
         self->done(self->data, answer);
     }
     destroy(self);

@@ -78,7 +78,7 @@ static int write_chunk(const char *data, size_t size, void *out)
 
 int json_write(const json_t *value, struct buf *out)
 {
-    return json_dump_callback(value, write_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY) < 0 ? -ENOMEM
+    return json_dump_callback(value, write_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) < 0 ? -ENOMEM
                                                                                             : 0;
 }
 

@@ -72,20 +72,61 @@ static const struct api_field shot_fields[] = {
 static const struct api_field image_fields[] = {
     { .name = "id", .type = API_STRING, .text = "Names the image for coordinates in space `frame`." },
     { .name = "frame", .type = API_INTEGER, .text = "Frame id; grows with every change of the screen." },
+    { .name = "epoch", .type = API_INTEGER, .text = "Changes whenever the screen's size does." },
     { .name = "format", .type = API_STRING, .values = formats, .text = "Encoding." },
     { .name = "width", .type = API_INTEGER, .text = "Width of the image in pixels." },
     { .name = "height", .type = API_INTEGER, .text = "Height of the image in pixels." },
+    { .name = "region", .type = API_OBJECT, .fields = rect_fields, .text = "The part of the screen it shows." },
+    { .name = "scale", .type = API_NUMBER, .text = "Size of the image relative to the region." },
+    { .name = "cached", .type = API_BOOLEAN, .text = "Whether it had been encoded before." },
+    { .name = "captured_us", .type = API_INTEGER, .text = "When the frame came, on the daemon's clock." },
+    { .name = "encode_us", .type = API_INTEGER, .text = "How long encoding took." },
     { .name = "data", .type = API_STRING, .text = "The image in base64. Absent when bytes were asked for." },
     END,
 };
 
+static const struct api_field size_fields[] = {
+    { .name = "width", .type = API_INTEGER, .text = "In pixels." },
+    { .name = "height", .type = API_INTEGER, .text = "In pixels." },
+    END,
+};
+
+static const struct api_field cursor_fields[] = {
+    { .name = "x", .type = API_INTEGER, .text = "Where the pointer is." },
+    { .name = "y", .type = API_INTEGER, .text = "Where the pointer is." },
+    { .name = "visible", .type = API_BOOLEAN, .text = "Whether the guest shows it." },
+    END,
+};
+
+#define SCREEN { .name = "screen", .type = API_OBJECT, .is_nullable = true, .fields = size_fields,       \
+                 .text = "Size of the screen." }
+#define POINTER { .name = "cursor", .type = API_OBJECT, .is_nullable = true, .fields = cursor_fields,    \
+                  .text = "The pointer, when it is known." }
+#define FRAME { .name = "frame", .type = API_INTEGER, .text = "Id of the frame that is shown." }
+
 #define IMAGE { .name = "image", .type = API_OBJECT, .fields = image_fields,                             \
                 .text = "The screenshot, when one was asked for and something changed." }
+
+static const struct api_field display_fields[] = {
+    { .name = "width", .type = API_INTEGER, .text = "Of the screen, in pixels." },
+    { .name = "height", .type = API_INTEGER, .text = "Of the screen, in pixels." },
+    { .name = "screen", .type = API_STRING, .values = VALUES{ "unknown", "off", "on", NULL },
+      .text = "Whether the guest shows a picture; `unknown` while nobody looks." },
+    { .name = "ready", .type = API_BOOLEAN, .text = "Whether screenshots and actions work." },
+    FRAME,
+    { .name = "epoch", .type = API_INTEGER, .text = "Changes whenever the screen's size does." },
+    { .name = "layout", .type = API_STRING, .text = "Keyboard layout that text is typed in." },
+    POINTER,
+    END,
+};
 
 static const struct api_field sandbox_fields[] = {
     { .name = "id", .type = API_STRING, .is_required = true, .text = "Unique everywhere." },
     { .name = "image", .type = API_OBJECT, .text = "What it was made from.",
-      .fields = FIELDS{ { .name = "uri", .type = API_STRING, .text = "Name of the image." }, END } },
+      .fields = FIELDS{
+          { .name = "uri", .type = API_STRING, .text = "Name of the image." },
+          { .name = "hash", .type = API_STRING, .text = "Of the recipe that the image was built from." },
+          END } },
     { .name = "status", .type = API_OBJECT, .is_required = true, .text = "Where it is in its life.",
       .fields = FIELDS{
           { .name = "state", .type = API_STRING, .is_required = true, .values = states, .text = "State." },
@@ -97,13 +138,9 @@ static const struct api_field sandbox_fields[] = {
     { .name = "createdAt", .type = API_STRING, .is_required = true, .text = "RFC 3339." },
     { .name = "expiresAt", .type = API_STRING, .is_nullable = true,
       .text = "RFC 3339; absent when the lease has no end." },
-    { .name = "desktop", .type = API_OBJECT, .text = "The screen.",
-      .fields = FIELDS{
-          { .name = "width", .type = API_INTEGER, .text = "In pixels." },
-          { .name = "height", .type = API_INTEGER, .text = "In pixels." },
-          { .name = "ready", .type = API_BOOLEAN, .text = "Whether screenshots and actions work." },
-          END } },
-    { .name = "resources", .type = API_OBJECT, .text = "What it holds." },
+    { .name = "desktop", .type = API_OBJECT, .fields = display_fields, .text = "The screen." },
+    { .name = "resourceLimits", .type = API_STRING_MAP, .text = "What it holds: `cpu`, `memory`, `disk`." },
+    { .name = "network", .type = API_STRING, .values = VALUES{ "nat", "none", NULL }, .text = "What it reaches." },
     END,
 };
 
@@ -243,20 +280,12 @@ static const struct api_field wait_body[] = {
     END,
 };
 
-static const struct api_field display_fields[] = {
-    { .name = "width", .type = API_INTEGER, .text = "Of the screen, in pixels." },
-    { .name = "height", .type = API_INTEGER, .text = "Of the screen, in pixels." },
-    { .name = "frame", .type = API_INTEGER, .text = "Id of the frame shown." },
-    { .name = "epoch", .type = API_INTEGER, .text = "Changes whenever the screen's size does." },
-    { .name = "ready", .type = API_BOOLEAN, .text = "Whether there is a picture." },
-    { .name = "cursor", .type = API_OBJECT, .text = "Place and shape of the pointer." },
-    END,
-};
-
 static const struct api_field settle_result[] = {
-    { .name = "outcome", .type = API_STRING, .text = "Settled, timed out, or no effect." },
-    { .name = "first_change_ms", .type = API_NUMBER, .is_nullable = true, .text = "After the input." },
-    { .name = "last_change_ms", .type = API_NUMBER, .is_nullable = true, .text = "After the input." },
+    { .name = "result", .type = API_STRING, .text = "Settled, timed out, or no effect." },
+    { .name = "first_ms", .type = API_NUMBER, .text = "First change after the input; absent when there was none." },
+    { .name = "last_ms", .type = API_NUMBER, .text = "Last change after the input; absent when there was none." },
+    { .name = "waited_ms", .type = API_NUMBER, .text = "How long the wait took." },
+    { .name = "changed", .type = API_ARRAY, .element = &rect_element, .text = "What changed, roughly." },
     END,
 };
 
@@ -264,6 +293,9 @@ static const struct api_field changed_result[] = {
     { .name = "changed", .type = API_BOOLEAN, .text = "False: the named frame is still shown." },
     IMAGE,
     { .name = "settle", .type = API_OBJECT, .fields = settle_result, .text = "What the screen did." },
+    FRAME,
+    SCREEN,
+    POINTER,
     END,
 };
 
@@ -291,12 +323,14 @@ const struct api_operation api_table[API_COUNT] = {
         .name = "info", .method = "GET", .path = "/v1/info", .role = API_ROLE_VIEWER, .status = 200,
         .summary = "The host: accelerator, limits, versions.",
         .result = FIELDS{
+            { .name = "version", .type = API_STRING, .text = "Of the daemon." },
             { .name = "accel", .type = API_STRING, .text = "`kvm` or `tcg`." },
             { .name = "accel_reason", .type = API_STRING, .text = "Why that one." },
-            { .name = "sandboxes", .type = API_INTEGER, .text = "That exist now." },
+            { .name = "network", .type = API_BOOLEAN, .text = "Whether guests can have a network." },
+            { .name = "network_reason", .type = API_STRING, .text = "Why not." },
             { .name = "limits", .type = API_OBJECT, .fields = key_limit_fields, .text = "Of all sandboxes together." },
-            { .name = "qemu", .type = API_STRING, .text = "Version of QEMU." },
-            { .name = "version", .type = API_STRING, .text = "Version of the daemon." },
+            { .name = "held", .type = API_OBJECT, .fields = key_limit_fields, .text = "What they hold now." },
+            { .name = "draining", .type = API_BOOLEAN, .text = "Whether new sandboxes are refused." },
             END },
     },
     [API_IMAGES] = {
@@ -375,7 +409,11 @@ const struct api_operation api_table[API_COUNT] = {
         .result = FIELDS{
             { .name = "results", .type = API_ARRAY, .element = &object_element, .text = "One per action that was done." },
             { .name = "settle", .type = API_OBJECT, .fields = settle_result, .text = "What the screen did." },
+            { .name = "changed", .type = API_BOOLEAN, .text = "False: the frame of `if_changed_since` is still shown." },
             IMAGE,
+            FRAME,
+            SCREEN,
+            POINTER,
             END },
         .summary = "Does a batch of actions and answers with the settled screen.",
         .text = "One batch at a time per sandbox. A caller that disconnects aborts its batch; keys and buttons that "

@@ -106,6 +106,13 @@ int guard_check(const struct guard_hosts *hosts, const struct guard_facts *facts
     return r;
 }
 
+bool guard_is_loopback(const struct in6_addr *address)
+{
+    if (IN6_IS_ADDR_V4MAPPED(address))
+        return address->s6_addr[12] == 127;
+    return IN6_IS_ADDR_LOOPBACK(address);
+}
+
 bool guard_cookie(const char *header, const char *name, char *out, size_t size)
 {
     size_t n = strlen(name);

@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 
+#include <netinet/in.h>
+
 #define GUARD_HOST_MAX 256
 
 struct guard_hosts {
@@ -34,6 +36,9 @@ struct guard_facts {
 
 /* Refuses with bad_host, bad_origin or media_type. */
 int guard_check(const struct guard_hosts *hosts, const struct guard_facts *facts, struct error *err);
+
+/* Whether an address is on loopback: ::1, or 127.0.0.0/8 as a mapped address. */
+bool guard_is_loopback(const struct in6_addr *address);
 
 /* Headers of every answer, as "name: value\r\n" lines. */
 extern const char guard_headers[];

@@ -28,13 +28,6 @@ struct listener {
     struct timer *rest;
 };
 
-bool listener_is_loopback(const struct in6_addr *address)
-{
-    if (IN6_IS_ADDR_V4MAPPED(address))
-        return address->s6_addr[12] == 127;
-    return IN6_IS_ADDR_LOOPBACK(address);
-}
-
 static struct in6_addr peer_address(const struct sockaddr_storage *from)
 {
     struct in6_addr out = { 0 };
@@ -93,7 +86,7 @@ static struct conn *conn_new(struct listener *listener, int fd, const struct soc
     self->web = web;
     self->is_unix = listener->is_unix;
     self->peer = peer_address(from);
-    self->is_local = listener->is_unix || listener_is_loopback(&self->peer);
+    self->is_local = listener->is_unix || guard_is_loopback(&self->peer);
     self->fd = has_room(web, self) ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
     self->watch = self->fd < 0 ? NULL : watch_new(web->loop, self->fd, server_handle_socket, self);
     if (!self->watch) {

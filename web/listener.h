@@ -35,6 +35,3 @@ struct listener *listener_free(struct listener *self);
 void listener_free_all(struct web *web);
 
 void conn_free(struct conn *self);
-
-/* Whether an address is on loopback: 127.0.0.0/8, ::1, and the former mapped. */
-bool listener_is_loopback(const struct in6_addr *address);

@@ -529,12 +529,15 @@ void settle_history_feed(struct settle_history *self, int index, const struct ti
         excuse_known(self, tile, new, changed, ret->counted, rest, now);
         struct box box = bound(rest);
         if (box.w) {
-            bool is_exact = learn_exact(self, tile, box, old, new, now);
-            bool is_wide = learn_wide(self, tile, box, old, new, now);
-            if (is_exact || is_wide)
+            struct blinker *wide = &tile->blinkers[0];
+            bool is_known = learn_exact(self, tile, box, old, new, now);
+            /* One blinker, one box. */
+            if (is_known && box_equal(wide->box, box))
+                wide->state = BLINKER_FREE;
+            else
+                is_known |= learn_wide(self, tile, box, old, new, now);
+            if (is_known)
                 clear_box(ret->counted, box);
-            if (is_exact)
-                tile->blinkers[0].state = BLINKER_FREE;
         }
     }
     ret->counts = bound(ret->counted).w != 0;

@@ -17,7 +17,7 @@ static int write_document(const char *kind, struct buf *out)
     if (strcmp(kind, "markdown") == 0)
         return api_markdown(actions, out);
     auto_json json_t *document = api_openapi(actions, "1");
-    auto_free char *text = json_dumps(document, JSON_INDENT(2));
+    auto_free char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     if (!text)
         return -1;
     buf_puts(out, text);

@@ -48,7 +48,7 @@ static void add_etag(struct request *request, const struct answer *answer)
  * no line ends; anything that is not ASCII is escaped. */
 static void add_result(struct request *request, json_t *body)
 {
-    auto_free char *text = json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII);
+    auto_free char *text = json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15));
     if (text && strlen(text) <= RESULT_HEADER_MAX)
         request_add_header(request, "X-Deskfarm-Result", "%s", text);
     else
@@ -195,13 +195,23 @@ void handle_desktop_resize(struct request *self)
     run(self, REPRESENT_JSON, self->body, sandbox_resize);
 }
 
-void handle_desktop_display(struct request *self)
+static void show_display(struct request *self, const char *layout)
 {
     struct error err = { 0 };
     struct sandbox *sandbox =
         farm_find(self->web->farm, &self->who, json_get_string(self->path_values, "id", ""), &err);
-    if (!sandbox)
+    if (!sandbox || (layout && sandbox_set_layout(sandbox, layout, &err) < 0))
         request_answer_error(self, &err);
     else
         request_answer_json(self, 200, sandbox_display_json(sandbox));
+}
+
+void handle_desktop_display(struct request *self)
+{
+    show_display(self, NULL);
+}
+
+void handle_desktop_keyboard(struct request *self)
+{
+    show_display(self, json_get_string(self->body, "layout", "us"));
 }

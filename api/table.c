@@ -48,7 +48,7 @@ static const char *const roles[] = { "viewer", "operator", "admin", NULL };
 #define MAX_MS(limit, preset) { .name = "max_ms", .type = API_INTEGER, .max = limit, .fallback = preset, \
                                 .text = "The longest wait in all." }
 #define REGION(what) { .name = "region", .type = API_OBJECT, .fields = rect_fields, .text = what }
-#define MASKS { .name = "masks", .type = API_ARRAY, .element = &rect_element, .max = 64,                 \
+#define MASKS { .name = "masks", .type = API_ARRAY, .element = &rect_element, .max = 32,                 \
                 .text = "Rectangles whose changes do not count." }
 
 static const struct api_field settle_fields[] = {
@@ -180,6 +180,9 @@ static const struct api_field sandbox_path[] = {
     END,
 };
 
+#define LAYOUT { .name = "layout", .type = API_STRING, .is_required = true, .min = 1, .max = 31,          \
+                 .text = "As for setxkbmap, e.g. \"us\" or \"de\"." }
+
 /* --- Bodies and queries -------------------------------------------------------------------------- */
 
 static const struct api_field create_body[] = {
@@ -193,8 +196,8 @@ static const struct api_field create_body[] = {
     { .name = "entrypoint", .type = API_ARRAY, .element = &string_element, .max = 64,
       .text = "Kept and shown; a desktop starts by itself." },
     { .name = "resourceLimits", .type = API_STRING_MAP, .max = 16,
-      .text = "Quantities as text: `cpu` (\"2\", \"500m\"), `memory` and `disk` (\"2Gi\", \"512Mi\"), `gpu`. "
-              "They round up to whole CPUs and MiB." },
+      .text = "Quantities as text: `cpu` (\"2\", \"500m\"), `memory` and `disk` (\"2Gi\", \"512Mi\"). "
+              "CPUs round up to 1, 2, 4, …, memory to 256 MiB, 512 MiB, 1 GiB, …" },
     { .name = "timeout", .type = API_INTEGER, .is_nullable = true, .min = 60, .max = 31536000,
       .text = "Seconds until the sandbox is deleted; null or absent: never." },
     { .name = "env", .type = API_STRING_MAP, .max = 256, .text = "Kept for the programs of the guest." },
@@ -204,15 +207,18 @@ static const struct api_field create_body[] = {
           { .name = "os", .type = API_STRING, .max = 63, .text = "\"linux\"." },
           { .name = "arch", .type = API_STRING, .max = 63, .text = "\"amd64\"." },
           END } },
-    { .name = "networkPolicy", .type = API_OBJECT, .is_nullable = true, .text = "Accepted and not used yet." },
+    { .name = "networkPolicy", .type = API_OBJECT, .is_nullable = true, 
+      .text = "`defaultAction` \"deny\" means network `none`; egress rules are not supported yet." },
     { .name = "extensions", .type = API_OBJECT, .is_nullable = true, .text = "Opaque." },
     { .name = "display", .type = API_OBJECT, .text = "Size of the screen. Default: that of the image.",
       .fields = FIELDS{
           { .name = "width", .type = API_INTEGER, .is_required = true, .min = 320, .max = SIZE_MAX_PX, .text = "Pixels." },
           { .name = "height", .type = API_INTEGER, .is_required = true, .min = 200, .max = SIZE_MAX_PX, .text = "Pixels." },
           END } },
-    { .name = "network", .type = API_STRING, .values = VALUES{ "nat", "none", NULL }, .fallback = "\"nat\"",
-      .text = "`nat` reaches the outside but neither this host nor other guests." },
+    { .name = "keyboard", .type = API_OBJECT, .text = "The guest's keyboard. Default: us.", .fields = FIELDS{ LAYOUT, END } },
+    { .name = "network", .type = API_STRING, .values = VALUES{ "nat", "none", NULL },
+      .text = "`nat` reaches the outside but neither this host nor other guests. Default: `nat` where the host can "
+              "give it, else `none`." },
     END,
 };
 
@@ -261,7 +267,7 @@ static const struct api_field screenshot_query[] = {
     FIRST_MS,
     QUIET_MS(10000),
     MAX_MS(300000, "5000"),
-    { .name = "mask", .type = API_RECTS, .max = 64,
+    { .name = "mask", .type = API_RECTS, .max = 32,
       .text = "Rectangles whose changes do not count, as `x,y,width,height;…`." },
     END,
 };
@@ -286,6 +292,17 @@ static const struct api_field settle_result[] = {
     { .name = "last_ms", .type = API_NUMBER, .text = "Last change after the input; absent when there was none." },
     { .name = "waited_ms", .type = API_NUMBER, .text = "How long the wait took." },
     { .name = "changed", .type = API_ARRAY, .element = &rect_element, .text = "What changed, roughly." },
+    END,
+};
+
+static const struct api_field wait_result[] = {
+    { .name = "result", .type = API_STRING, .text = "`settled`, `changed`, `resized` or `timed_out`." },
+    { .name = "waited_ms", .type = API_NUMBER, .text = "How long the wait took." },
+    { .name = "settle", .type = API_OBJECT, .fields = settle_result, .text = "What the screen did." },
+    IMAGE,
+    FRAME,
+    SCREEN,
+    POINTER,
     END,
 };
 
@@ -429,7 +446,7 @@ const struct api_operation api_table[API_COUNT] = {
     },
     [API_DESKTOP_WAIT] = {
         .name = "desktop_wait", .method = "POST", .path = "/v1/sandboxes/{id}/desktop/wait", .role = API_ROLE_VIEWER,
-        .flags = API_IMAGE, .status = 200, .path_fields = sandbox_path, .body = wait_body, .result = changed_result,
+        .flags = API_IMAGE, .status = 200, .path_fields = sandbox_path, .body = wait_body, .result = wait_result,
         .summary = "Waits until the screen is settled or changes.",
     },
     [API_DESKTOP_DISPLAY] = {
@@ -445,9 +462,17 @@ const struct api_operation api_table[API_COUNT] = {
             { .name = "height", .type = API_INTEGER, .is_required = true, .min = 200, .max = SIZE_MAX_PX, .text = "Pixels." },
             MAX_MS(300000, "10000"),
             END },
-        .result = display_fields,
+        .result = wait_result,
         .summary = "Asks the guest for another size of its screen.",
         .text = "Answers when the screen has that size; `timeout` when the guest does not follow.",
+    },
+    [API_DESKTOP_KEYBOARD] = {
+        .name = "desktop_keyboard", .method = "PUT", .path = "/v1/sandboxes/{id}/desktop/keyboard",
+        .role = API_ROLE_OPERATOR, .status = 200, .path_fields = sandbox_path,
+        .body = FIELDS{ LAYOUT, END },
+        .result = display_fields,
+        .summary = "Says which keyboard layout the guest has.",
+        .text = "Text is planned for it; the guest's own setting is not changed.",
     },
     [API_KEY_LIST] = {
         .name = "key_list", .method = "GET", .path = "/v1/keys", .role = API_ROLE_ADMIN, .status = 200,

@@ -25,6 +25,7 @@
     X(DESKTOP_WAIT, desktop_wait)                                                                  \
     X(DESKTOP_DISPLAY, desktop_display)                                                            \
     X(DESKTOP_RESIZE, desktop_resize)                                                              \
+    X(DESKTOP_KEYBOARD, desktop_keyboard)                                                          \
     X(KEY_LIST, key_list)                                                                          \
     X(KEY_ADD, key_add)                                                                            \
     X(KEY_REMOVE, key_remove)                                                                      \

@@ -95,7 +95,7 @@ static struct sandbox *make(struct farm *farm, const struct principal *who, cons
     snprintf(self->owner, sizeof self->owner, "%s", who->key_id);
     snprintf(self->image_name, sizeof self->image_name, "%s", image->name);
     snprintf(self->image_hash, sizeof self->image_hash, "%s", image->hash);
-    snprintf(self->layout, sizeof self->layout, "%s", json_get_string(display, "layout", "us"));
+    snprintf(self->layout, sizeof self->layout, "%s", json_get_string(json_object_get(request, "keyboard"), "layout", "us"));
     self->charge = *charge;
     self->network = network;
     self->width = (int)json_get_int(display, "width", image->width);

@@ -170,8 +170,11 @@ static pid_t start_xorg(void)
                                        "/etc/xorg.conf", "-logfile", XORG_LOG, "-displayfd", number,
                                        NULL });
     close(ready[1]);
-    char answer[16];
-    if (read(ready[0], answer, sizeof answer) <= 0)
+    /* The number and the line end come in two writes; a pipe closed in between ends the server. */
+    char answer = '\0';
+    while (read(ready[0], &answer, 1) == 1 && answer != '\n')
+        ;
+    if (answer != '\n')
         report_fatal("Xorg did not start");
     close(ready[0]);
     return pid;

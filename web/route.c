@@ -80,7 +80,7 @@ static void split_pair(char *text, struct api_pair *pair)
 }
 
 /* libwebsockets has split the query at '&' and decoded each part. It does not tell an empty part from the
- * end, so all places are asked. Returns the number of pairs in text, or -1 when they do not fit. */
+ * end, so all places are asked, and of an empty query it makes the part "/". Returns the number of pairs in text, or -1 when they do not fit. */
 static int read_pairs(struct lws *lws, char text[QUERY_BYTES_MAX], struct api_pair pairs[API_QUERY_MAX + 1])
 {
     size_t used = 0;
@@ -93,6 +93,8 @@ static int read_pairs(struct lws *lws, char text[QUERY_BYTES_MAX], struct api_pa
         if (size >= room || lws_hdr_copy_fragment(lws, text + used, room, WSI_TOKEN_HTTP_URI_ARGS, i) < 0)
             return -1;
         text[used + (size_t)size] = 0;
+        if (strcmp(text + used, "/") == 0)
+            continue;
         split_pair(text + used, &pairs[n++]);
         used += (size_t)size + 1;
     }

@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const FILE_MINUTES = 25;
+const hookFailures = new Set();
 const total = { passed: 0, failed: 0, skipped: 0 };
 
 function parseArguments(argv) {
@@ -64,11 +65,15 @@ function print(file, result) {
     const kind = result.skip !== undefined ? 'skipped' : result.isOk ? 'passed' : 'failed';
     total[kind]++;
     const mark = { passed: 'ok  ', failed: 'FAIL', skipped: 'skip' }[kind];
-    const notes = result.details.filter((line) => line.startsWith('# ')).map((line) => `\n       ${line}`).join('');
+    const notes = result.details.slice(result.details.indexOf('  ...') + 1).filter((line) => /^# /.test(line))
+        .map((line) => `\n       ${line}`).join('');
     process.stdout.write(`${mark} ${file}: ${result.name} (${(result.ms / 1000).toFixed(2)} s)`
         + `${kind === 'skipped' ? `: ${result.skip}` : ''}${notes}\n`);
-    if (kind === 'failed')
+    /* A hook that failed fails every test of its file; its words are told once. */
+    if (kind === 'failed' && !(result.details.some((line) => line.includes("'hookFailed'")) && hookFailures.has(file)))
         process.stdout.write(`${[...result.inner, ...result.details].map((line) => `     | ${line}\n`).join('')}`);
+    if (result.details.some((line) => line.includes("'hookFailed'")))
+        hookFailures.add(file);
 }
 
 async function runFile(file, options) {

@@ -23,7 +23,7 @@ function grid(width, height, n) {
 async function clickAll(points, request = {}) {
     const mark = farm.probe.mark();
     for (let at = 0; at < points.length; at += 50) {
-        const actions = points.slice(at, at + 50).map(([x, y]) => ({ type: 'click', x, y, hold_ms: 1 }));
+        const actions = points.slice(at, at + 50).map(([x, y]) => ({ type: 'click', x, y }));
         await farm.client.act(farm.id, actions, request);
     }
     const events = await farm.probe.received(farm.client, mark);

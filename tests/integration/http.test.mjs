@@ -42,6 +42,11 @@ test('HEAD is GET without the body', options, async () => {
     }
 });
 
+test('an empty query is no query', options, async () => {
+    for (const path of ['/v1/sandboxes?', '/v1/info?', '/healthz?', '/v1/sandboxes?&', '/v1/sandboxes?page=1&'])
+        assert.equal((await farm.client.send('GET', path)).status, 200, path);
+});
+
 test('Connection: close is obeyed', options, async () => {
     const text = await raw(farm.daemon.port, get('/healthz', 'Connection: close\r\n'));
     assert.equal(statusOf(text), 200);

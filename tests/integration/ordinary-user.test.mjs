@@ -37,7 +37,7 @@ test('after SIGKILL the next daemon finds the guest', options, async () => {
     farm.client = farm.daemon.client();
     await farm.client.waitState(farm.id, 'Running', 20000);
     farm.probe.close();
-    farm.probe = await Probe.attach(farm.daemon, farm.id);
+    farm.probe = await Probe.attach(farm.daemon, farm.id, { isUp: true });
     await assertWorks();
 });
 

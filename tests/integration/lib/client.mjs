@@ -51,7 +51,7 @@ export class Client {
         for (const name of Object.keys(all))
             if (all[name] === null)
                 delete all[name];
-        const search = query ? `?${new URLSearchParams(query)}` : '';
+        const search = Object.keys(query ?? {}).length ? `?${new URLSearchParams(query)}` : '';
         const start = performance.now();
         return within(ms, `${method} ${path}`, new Promise((resolve, reject) => {
             const request = http.request(

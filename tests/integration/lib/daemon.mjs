@@ -35,6 +35,10 @@ export function findProcesses(text) {
     });
 }
 
+function describe(pid) {
+    return `${pid} ${fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').slice(0, 200)}`;
+}
+
 export function countFds(pid) {
     return fs.readdirSync(`/proc/${pid}/fd`).length;
 }
@@ -102,8 +106,13 @@ export class Daemon {
             this.log += part;
         });
         this.exited = new Promise((resolve) => {
-            this.process.on('exit', (code, signal) => resolve({ code, signal }));
+            this.process.on('exit', (code, signal) => {
+                if (!this.isEnding)
+                    this.death = `deskfarmd died (${code ?? signal}):\n${this.lastLog()}`;
+                resolve({ code, signal });
+            });
         });
+        this.isEnding = false;
     }
 
     async start() {
@@ -148,6 +157,7 @@ export class Daemon {
     /** SIGKILL: the guests stay. */
     async kill() {
         this.closeClients();
+        this.isEnding = true;
         this.process.kill('SIGKILL');
         await this.exited;
     }
@@ -155,6 +165,7 @@ export class Daemon {
     /** Ends it as a service manager would. Fails when it does not end well. */
     async stop(signal = 'SIGTERM', ms = 30000) {
         this.closeClients();
+        this.isEnding = true;
         this.process.kill(signal);
         const end = await within(ms, `deskfarmd ends after ${signal}\n${this.lastLog()}`, this.exited);
         this.checkReports();
@@ -193,8 +204,13 @@ export class Daemon {
             if (this.isRunning())
                 await this.stop();
             this.checkReports();
-            if (!this.options.keepGuests && !this.wasKilled)
-                await eventually('guests are gone', async () => this.guestProcesses().length === 0, { ms: 5000 });
+            if (this.death)
+                throw new Error(this.death);
+            if (!this.options.keepGuests)
+                await eventually('guests are gone', async () => this.guestProcesses().length === 0, { ms: 5000 })
+                    .catch((error) => {
+                        throw new Error(`${error.message}: ${this.guestProcesses().map(describe).join('; ')}`);
+                    });
         } catch (error) {
             failure = error;
             if (this.isRunning()) {

@@ -15,6 +15,7 @@ export class Probe {
         this.waiters = new Set();
         this.nextId = 1;
         this.rest = '';
+        this.noise = ''; /* what else the port said: a panic, the X server's log after a death */
     }
 
     /** Creates a sandbox, waits until its client runs. */
@@ -26,12 +27,12 @@ export class Probe {
         return probe;
     }
 
-    /** Connects to a probe that was started before. */
-    static async attach(daemon, id, ms = 90000) {
+    /** Connects to a probe that boots, or (isUp) that has said that it is ready already. */
+    static async attach(daemon, id, { isUp = false, ms = 90000 } = {}) {
         const self = new Probe(path.join(daemon.sandboxDir(id), 'console.sock'));
         self.id = id;
         await eventually('the probe\'s console', () => self.connect(), { ms: 20000 });
-        await self.waitReady(ms);
+        await self.waitReady(isUp, ms);
         return self;
     }
 
@@ -63,6 +64,7 @@ export class Probe {
         this.rest = lines.pop();
         for (const line of lines) {
             const at = line.indexOf('{'); /* the kernel's console may precede it */
+            this.noise = at < 0 ? `${this.noise}${line}\n` : this.noise;
             if (at < 0)
                 continue;
             try {
@@ -70,7 +72,7 @@ export class Probe {
                 if (event.ev) /* else an echo of ours, from before the client had the port */
                     this.events.push({ ...event, hostMs: performance.now() });
             } catch {
-                this.noise = (this.noise ?? '') + line + '\n';
+                this.noise += `${line}\n`;
             }
         }
         for (const waiter of this.waiters)
@@ -124,23 +126,19 @@ export class Probe {
         return answer;
     }
 
-    /** Its "ready" may have been said before somebody listened, so it is asked as well. */
-    async waitReady(ms) {
-        const end = Date.now() + ms;
-        const ready = this.until((e) => e.ev === 'ready', { from: 0, ms, what: 'the probe is ready' });
-        ready.catch(() => {});
-        this.socket.write('\n');
-        for (;;) {
-            const hello = this.command('hello', {}, 1000).catch(() => null);
-            const first = await Promise.race([ready, hello]);
-            if (first) {
-                this.width = first.w;
-                this.height = first.h;
-                return;
-            }
-            if (this.isClosed || Date.now() > end)
-                await ready;
+    /**
+     * A guest that boots says when it is ready, and must not be spoken to before; one that has been up
+     * for longer is asked.
+     */
+    async waitReady(isUp, ms) {
+        const first = isUp ? await this.command('hello') : await this.until((e) => e.ev === 'ready' || e.ev === 'fatal',
+            { from: 0, ms, what: 'the probe is ready' });
+        if (first.ev === 'fatal') {
+            await this.until(() => false, { ms: 500 }).catch(() => {}); /* the log of the X server follows */
+            throw new Error(`the probe died: ${first.message}\n${this.noise.slice(-800).replaceAll('# ', '  ')}`);
         }
+        this.width = first.w;
+        this.height = first.h;
     }
 
     /** The pattern everywhere, nothing pending. */

@@ -217,7 +217,8 @@ static int fail_answer(struct cli *self, const struct reply *reply)
         fwrite(reply->text.data, 1, reply->text.size, stdout), putchar('\n');
     if (message)
         return cli_fail(self, CLI_FAILED, json_get_string(error, "code", status), "%s", message);
-    return cli_fail(self, CLI_FAILED, status, "%.300s", reply->text.size ? (const char *)reply->text.data : "no text");
+    const char *text = reply->text.size ? (const char *)reply->text.data : "no text";
+    return cli_fail(self, CLI_FAILED, status, "%.*s", (int)MIN(strcspn(text, "\r\n"), (size_t)300), text);
 }
 
 static int finish(struct cli *self, struct reply *reply)
@@ -338,6 +339,7 @@ static int complete_id(struct cli *self, struct request *request)
 int cli_send(struct cli *self, struct request *request, struct reply *ret)
 {
     struct error err = { 0 };
+    *ret = (struct reply){ 0 };
     if (request_check(request, &err) < 0)
         return cli_fail_error(self, CLI_USAGE, &err);
     int status = complete_id(self, request);

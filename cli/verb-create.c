@@ -1,7 +1,9 @@
 /* create, and waiting for a guest to come up.
  *
- * A boot is quiet more than once: firmware, kernel and display manager each show something and then load. So
- * the screen counts as up when it was quiet for QUIET_MS after the guest's display became ready. */
+ * A boot is still more than once: firmware, kernel and display manager each show something and then load,
+ * often behind a blank screen of another size. So a still screen (QUIET_MS) counts as up when it also has the
+ * size that was asked for, shows a pointer, and is not blank. A guest that never gets there, such as a text
+ * console, counts when it was still for PLAIN_S. */
 #include "cli/output.h"
 #include "cli/verbs.h"
 
@@ -13,8 +15,10 @@
 
 #define WAIT_S 300      /* of --wait without a number */
 #define POLL_MS 250
-#define QUIET_MS "4000" /* the longest pause seen while XFCE starts without KVM is below 3 s */
+#define QUIET_MS "4000" /* above the pauses of a desktop that loads without KVM */
 #define SLICE_MS 10000  /* of one wait request, so that progress moves */
+#define PLAIN_S 30
+#define BLANK_BYTES 100 /* a PNG of 16x10 pixels of one colour has about 80, of the probe's pattern 162 */
 
 static const struct column columns[] = {
     { "ID", "id" },
@@ -30,6 +34,8 @@ struct boot {
     struct cli *cli;
     const char *id;
     int64_t began_us, limit_us, quiet_ms;
+    int64_t still_since_us; /* 0: it moved when last looked at */
+    int64_t width, height;  /* as asked for */
 };
 
 static int elapsed_s(const struct boot *self)
@@ -77,7 +83,7 @@ static int wait_ready(struct boot *self, struct reply *ret)
 }
 
 /* One wait of at most SLICE_MS. */
-static int wait_slice(struct boot *self, bool *ret_is_settled)
+static int wait_slice(struct boot *self)
 {
     struct reply reply;
     int64_t max_ms = MAX(SLICE_MS, self->quiet_ms * 2);
@@ -86,23 +92,78 @@ static int wait_slice(struct boot *self, bool *ret_is_settled)
     int status = cli_call(self->cli, API_DESKTOP_WAIT, self->id, body, &reply);
     if (status != CLI_OK)
         return status;
-    const json_t *settle = json_object_get(reply.json, "settle");
-    *ret_is_settled = strcmp(json_get_string(settle, "result", ""), "timed_out") != 0;
+    const char *result = json_get_string(json_object_get(reply.json, "settle"), "result", "");
+    bool is_still = strcmp(result, "timed_out") != 0;
+    if (!is_still)
+        self->still_since_us = 0;
+    else if (self->still_since_us == 0)
+        self->still_since_us = clock_now_us();
     reply_deinit(&reply);
     return CLI_OK;
 }
 
-static int wait_settled(struct boot *self)
+/* The size that was asked for, and a pointer in it. */
+static int look_at_display(struct boot *self, bool *ret_is_desktop)
 {
-    for (bool is_settled = false; !is_settled;) {
-        progress_show(self->cli, "%s: waiting until the screen is still (%d s)", self->id, elapsed_s(self));
-        int status = wait_slice(self, &is_settled);
-        if (status != CLI_OK)
-            return status;
-        if (!is_settled && is_late(self))
-            return fail_late(self, "the screen is not still");
-    }
+    struct reply reply;
+    int status = cli_call(self->cli, API_DESKTOP_DISPLAY, self->id, NULL, &reply);
+    if (status != CLI_OK)
+        return status;
+    *ret_is_desktop = json_get_int(reply.json, "width", 0) == self->width &&
+                      json_get_int(reply.json, "height", 0) == self->height &&
+                      json_get_bool(json_object_get(reply.json, "cursor"), "visible", false);
+    reply_deinit(&reply);
     return CLI_OK;
+}
+
+/* Whether a very small picture of the screen compresses to nothing. */
+static int look_at_pixels(struct boot *self, bool *ret_is_blank)
+{
+    struct reply reply;
+    auto_json json_t *own = json_object();
+    struct request request = {
+        .op = &api_table[API_DESKTOP_SCREENSHOT],
+        .path = json_pack("{s:s}", "id", self->id),
+        .query = json_pack("{s:[s],s:[s],s:[s]}", "out_width", "16", "out_height", "10", "cursor", "false"),
+        .body = json_object(),
+        .own = json_incref(own),
+    };
+    int status = cli_send(self->cli, &request, &reply);
+    request_deinit(&request);
+    if (status != CLI_OK)
+        return status;
+    const json_t *data = json_object_get(json_object_get(reply.json, "image"), "data");
+    *ret_is_blank = json_string_length(data) / 4 * 3 < BLANK_BYTES;
+    reply_deinit(&reply);
+    return CLI_OK;
+}
+
+/* One look: waits for a still screen and judges it. */
+static int look(struct boot *self, bool *ret_is_up)
+{
+    bool is_desktop = false, is_blank = true;
+    int status = wait_slice(self);
+    if (status == CLI_OK && self->still_since_us)
+        status = look_at_display(self, &is_desktop);
+    if (status == CLI_OK && is_desktop)
+        status = look_at_pixels(self, &is_blank);
+    bool is_plain = self->still_since_us && clock_now_us() - self->still_since_us >= PLAIN_S * 1000000LL;
+    *ret_is_up = (is_desktop && !is_blank) || is_plain;
+    return status;
+}
+
+static int wait_up(struct boot *self)
+{
+    for (bool is_up = false;;) {
+        progress_show(self->cli, "%s: waiting until the screen is still (%d s)", self->id, elapsed_s(self));
+        int status = look(self, &is_up);
+        if (status != CLI_OK || is_up)
+            return status;
+        if (is_late(self))
+            return fail_late(self, "the screen is not still");
+        /* A screen that is still already is answered at once. */
+        pause_ms(POLL_MS);
+    }
 }
 
 static int64_t own_number(const struct request *request, const char *name, int64_t fallback)
@@ -111,24 +172,26 @@ static int64_t own_number(const struct request *request, const char *name, int64
     return text && *text ? strtoll(text, NULL, 10) : fallback;
 }
 
-static int wait_up(struct cli *cli, const struct request *request, const char *id, struct reply *last)
+/* ret: the answer to create, replaced by what the sandbox is in the end. */
+static int wait_boot(struct cli *cli, const struct request *request, const char *id, struct reply *ret)
 {
+    const json_t *desktop = json_object_get(ret->json, "desktop");
     struct boot boot = {
         .cli = cli,
         .id = id,
         .began_us = clock_now_us(),
         .limit_us = own_number(request, "wait-max", WAIT_S) * 1000000,
         .quiet_ms = CLAMP(own_number(request, "wait-quiet", atoll(QUIET_MS)), 100, 60000),
+        .width = json_get_int(desktop, "width", 0),
+        .height = json_get_int(desktop, "height", 0),
     };
-    int status = wait_ready(&boot, last);
+    reply_deinit(ret);
+    int status = wait_ready(&boot, ret);
+    reply_deinit(ret);
     if (status == CLI_OK)
-        status = wait_settled(&boot);
+        status = wait_up(&boot);
     progress_end(cli);
-    if (status != CLI_OK)
-        return status;
-    /* The desktop may have chosen another size meanwhile. */
-    reply_deinit(last);
-    return cli_call(cli, API_SANDBOX_GET, id, NULL, last);
+    return status == CLI_OK ? cli_call(cli, API_SANDBOX_GET, id, NULL, ret) : status;
 }
 
 static int run(struct cli *cli, struct request *request)
@@ -139,8 +202,7 @@ static int run(struct cli *cli, struct request *request)
         return status;
     auto_free char *id = strdup(json_get_string(reply.json, "id", ""));
     if (request_own(request, "wait")) {
-        reply_deinit(&reply);
-        status = wait_up(cli, request, id, &reply);
+        status = wait_boot(cli, request, id, &reply);
         /* Whoever made it must be able to end it. */
         if (status != CLI_OK) {
             puts(id);
@@ -164,7 +226,7 @@ static const struct flag flags[] = {
     { .name = "memory", .field = "resourceLimits.memory", .value = "SIZE", .text = "Memory, e.g. 2Gi or 512Mi." },
     { .name = "disk", .field = "resourceLimits.disk", .value = "SIZE", .text = "Disk, e.g. 20Gi." },
     { .name = "size", .field = "display", .value = "WIDTHxHEIGHT", .text = "Size of the screen, e.g. 1280x800." },
-    { .name = "wait", .text = "Wait until the screen is there and still. If that fails, the id is printed and "
+    { .name = "wait", .text = "Wait until the desktop is there and still. If that fails, the id is printed and "
                               "the sandbox goes on." },
     { .name = "wait-max", .value = "SECONDS", .text = "Longest wait (300)." },
     { .name = "wait-quiet", .value = "MS", .text = "How long nothing may change (" QUIET_MS ")." },

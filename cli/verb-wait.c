@@ -18,17 +18,13 @@ static void choose(struct request *request, const char *file)
 
 static int show(struct cli *cli, const struct reply *reply, const char *file)
 {
-    const json_t *settle = json_object_get(reply->json, "settle");
     if (cli->is_json) {
         output_reply(reply);
         return CLI_OK;
     }
     if (!file || strcmp(file, "-") != 0) {
-        output_inline(reply->json, "");
-        if (settle) {
-            printf("%s%s\t", json_object_size(reply->json) > 1 ? "\t" : "", json_get_string(settle, "result", "?"));
-            output_inline(settle, "result");
-        }
+        printf("%s\t", json_get_string(reply->json, "result", "?"));
+        output_inline(reply->json, "result");
         putchar('\n');
     }
     return file && json_object_get(reply->json, "image") ? picture_save(cli, reply->json, file) : CLI_OK;

@@ -8,6 +8,11 @@
  * by the sink (display/framebuffer.h); bad arguments are counted there and answered like good ones,
  * since QEMU ignores replies.
  *
+ * QEMU 7.2 says Scanout only when it redraws a whole surface. A VGA in text mode redraws line by
+ * line, also after a change of size, and so never tells the new one. The console's Width and Height
+ * properties do: when they differ from the last scanout, updates are dropped (they belong to
+ * another surface), and if no scanout follows within RESYNC_US the listener is registered anew.
+ *
  * D-Bus limits an array to 64 MiB, so a scanout beyond 16 million pixels cannot come this way; a
  * resize to one is refused, and a guest that sets such a mode by itself loses its listener. */
 #define LOG_MODULE "source-qemu"
@@ -26,6 +31,7 @@
 #define LISTENER_PATH "/org/qemu/Display1/Listener"
 #define LISTENER_INTERFACE "org.qemu.Display1.Listener"
 #define DBUS_ARRAY_MAX ((int64_t)64 << 20)
+#define RESYNC_US 50000
 
 struct source_qemu {
     struct source base;
@@ -34,12 +40,23 @@ struct source_qemu {
     sd_bus_slot *registration; /* the RegisterListener call under way */
     struct timer *tick;
     struct watchdog watchdog;
+    sd_bus_slot *properties; /* watches the console's */
+    struct timer *resync;
+    uint32_t width, height;           /* as the properties say; 0 until they change */
+    uint32_t shown_width, shown_height; /* of the last scanout */
     int n_recycled;
 };
 
 static struct source_qemu *from(struct source *source)
 {
     return container_of(source, struct source_qemu, base);
+}
+
+/* True when the last scanout is not the surface that QEMU has now. */
+static bool is_outdated(const struct source_qemu *self)
+{
+    return self->width && self->height && self->shown_width &&
+           (self->width != self->shown_width || self->height != self->shown_height);
 }
 
 static int handle_scanout(sd_bus_message *m, void *data, sd_bus_error *e maybe_unused)
@@ -51,6 +68,8 @@ static int handle_scanout(sd_bus_message *m, void *data, sd_bus_error *e maybe_u
         r = sd_bus_message_read_array(m, 'y', &p.data, &p.size);
     if (r < 0)
         return r;
+    self->shown_width = p.width;
+    self->shown_height = p.height;
     self->base.sink->scanout(self->base.sink_data, &p);
     return sd_bus_reply_method_return(m, "");
 }
@@ -68,7 +87,8 @@ static int handle_update(sd_bus_message *m, void *data, sd_bus_error *e maybe_un
     /* A negative size becomes a huge one, which the sink refuses. */
     p.width = (uint32_t)w;
     p.height = (uint32_t)h;
-    self->base.sink->update(self->base.sink_data, x, y, &p);
+    if (!is_outdated(self))
+        self->base.sink->update(self->base.sink_data, x, y, &p);
     return sd_bus_reply_method_return(m, "");
 }
 
@@ -124,8 +144,11 @@ static int add_vtable(sd_bus *bus, void *data)
 static void close_listener(struct source_qemu *self)
 {
     self->registration = sd_bus_slot_unref(self->registration);
+    self->properties = sd_bus_slot_unref(self->properties);
     self->listener = qdbus_free(self->listener);
+    self->width = self->height = self->shown_width = self->shown_height = 0;
     timer_stop(self->tick);
+    timer_stop(self->resync);
 }
 
 static void lose(struct source_qemu *self, struct error *err)
@@ -156,6 +179,34 @@ static int handle_registered(sd_bus_message *m, void *data, sd_bus_error *e mayb
     return 0;
 }
 
+static int read_property(struct source_qemu *self, sd_bus_message *m)
+{
+    const char *name;
+    int r = sd_bus_message_read(m, "s", &name);
+    if (r < 0)
+        return r;
+    uint32_t *value = strcmp(name, "Width") == 0    ? &self->width
+                      : strcmp(name, "Height") == 0 ? &self->height
+                                                    : NULL;
+    return value ? sd_bus_message_read(m, "v", "u", value) : sd_bus_message_skip(m, "v");
+}
+
+static int handle_properties(sd_bus_message *m, void *data, sd_bus_error *e maybe_unused)
+{
+    struct source_qemu *self = data;
+    int r = sd_bus_message_skip(m, "s");
+    if (r >= 0)
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+    while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+        r = read_property(self, m);
+        if (r >= 0)
+            r = sd_bus_message_exit_container(m);
+    }
+    if (is_outdated(self))
+        timer_start(self->resync, RESYNC_US);
+    return 0;
+}
+
 static int open_listener(struct source_qemu *self, struct error *err)
 {
     int pair[2] = { -1, -1 };
@@ -171,6 +222,10 @@ static int open_listener(struct source_qemu *self, struct error *err)
     r = sd_bus_call_method_async(qdbus_bus(self->config.console), &self->registration, NULL,
                                  CONSOLE_PATH, CONSOLE_INTERFACE, "RegisterListener",
                                  handle_registered, self, "h", theirs);
+    if (r >= 0)
+        r = sd_bus_match_signal(qdbus_bus(self->config.console), &self->properties, NULL,
+                                CONSOLE_PATH, "org.freedesktop.DBus.Properties",
+                                "PropertiesChanged", handle_properties, self);
     if (r < 0) {
         close_listener(self);
         return error_set(err, ERROR_GUEST_GONE, "calling QEMU's display: %s", strerror(-r));
@@ -179,6 +234,21 @@ static int open_listener(struct source_qemu *self, struct error *err)
     watchdog_init(&self->watchdog);
     timer_start(self->tick, WATCHDOG_TICK_US);
     return 0;
+}
+
+static void reopen_listener(struct source_qemu *self)
+{
+    close_listener(self);
+    struct error err = { 0 };
+    if (open_listener(self, &err) < 0)
+        lose(self, &err);
+}
+
+static void handle_resync(void *data)
+{
+    struct source_qemu *self = data;
+    if (is_outdated(self))
+        reopen_listener(self);
 }
 
 static void handle_tick(void *data)
@@ -194,10 +264,7 @@ static void handle_tick(void *data)
     }
     log_debug("recycling a listener: %d bytes unread, QEMU holds %lld", unread, (long long)rss);
     self->n_recycled++;
-    close_listener(self);
-    struct error err = { 0 };
-    if (open_listener(self, &err) < 0)
-        lose(self, &err);
+    reopen_listener(self);
 }
 
 static int start(struct source *source, struct error *err)
@@ -218,6 +285,7 @@ static void destroy(struct source *source)
     struct source_qemu *self = from(source);
     close_listener(self);
     timer_free(self->tick);
+    timer_free(self->resync);
     free(self);
 }
 
@@ -250,7 +318,10 @@ struct source *source_qemu_new(const struct source_qemu_config *config)
     self->base.impl = &impl;
     self->config = *config;
     self->tick = timer_new(config->loop, handle_tick, self);
-    if (!self->tick) {
+    self->resync = timer_new(config->loop, handle_resync, self);
+    if (!self->tick || !self->resync) {
+        timer_free(self->tick);
+        timer_free(self->resync);
         free(self);
         return NULL;
     }

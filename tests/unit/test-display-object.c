@@ -1,4 +1,4 @@
-/* The display object on a loop, with the test source: frames, ids, holds, observers, settle waits. */
+/* The display object on a loop, with the test source: frames, ids, holds, observers, waits. */
 #include "base/clock.h"
 #include "display/settle-wait.h"
 #include "display/source-test.h"
@@ -312,7 +312,7 @@ Test(display, may_be_freed_by_an_observer)
     display = NULL;
 }
 
-/* --- Settle waits -------------------------------------------------------------------------------- */
+/* --- Settle waits ----------------------------------------------------------------------------- */
 
 struct settled {
     bool is_done, is_lost;
@@ -326,7 +326,9 @@ static void on_settled(void *data, struct settle *settle, bool is_lost)
                                                 clock_now_us() - settle->start_us };
 }
 
-static const struct settle_params quick = { .first_us = 60000, .quiet_us = 40000, .max_us = 500000 };
+static const struct settle_params quick = {
+    .first_us = 60000, .quiet_us = 40000, .max_us = 500000,
+};
 
 static void run_until(const bool *flag)
 {

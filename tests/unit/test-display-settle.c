@@ -1,7 +1,7 @@
 /* Settle: scenarios in virtual time, written as rows of (ms, what, where, content).
  *
- * The stage is a white screen of 4 x 2 tiles. A caret may blink on it all the time; rows paint, and
- * inject inputs. Frames are refined and judged as in a display, at the millisecond of their paint. */
+ * The stage is a white screen of 4 x 2 tiles. A caret may blink on it all the time; rows paint,
+ * and inject inputs. Frames are refined and judged as in a display, the moment they are painted. */
 #include "display/settle.h"
 #include "display/tiles.h"
 
@@ -166,8 +166,8 @@ static struct scenario {
     { "a late first change", {{ 999, BUTTON, BLUE }}, SETTLE_SETTLED, 999, 999, 1299 },
     { "one too late", {{ 1001, BUTTON, BLUE }}, SETTLE_NO_EFFECT, 0, 0, 1000 },
     { "a redraw of the same pixels", {{ 40, BUTTON, WHITE }}, SETTLE_NO_EFFECT, 0, 0, 1000 },
-    { "a button pressed and back", {{ 40, BUTTON, GREY }, { 90, BUTTON, WHITE }}, SETTLE_SETTLED, 40,
-      90, 390 },
+    { "a button pressed and back", {{ 40, BUTTON, GREY }, { 90, BUTTON, WHITE }}, SETTLE_SETTLED,
+      40, 90, 390 },
 };
 
 Test(settle, waits_for_the_first_change_and_then_for_quiet)

@@ -1,5 +1,6 @@
-/* One chapter per operation, in the order of the table, then actions and error codes. Nested fields are
- * written with their path, "settle.quiet_ms", so a reader finds a name from an error message. */
+/* One chapter per operation, in the order of the table, then actions and error codes. Nested fields
+ * are written with their path, "settle.quiet_ms", so a reader finds a name from an error message.
+ */
 #include "api/markdown.h"
 
 #include "api/table.h"
@@ -8,7 +9,10 @@
 #include <string.h>
 
 static const char *const role_texts[] = {
-    "anybody who may connect", "viewer", "operator", "admin",
+    "anybody who may connect",
+    "viewer",
+    "operator",
+    "admin",
 };
 
 static const char intro[] =
@@ -24,7 +28,7 @@ static const char intro[] =
     "- `HEAD` works wherever `GET` does. There are no CORS headers: pages of other sites cannot call this API.\n"
     "- Operations marked *idempotent* take an `Idempotency-Key` header (up to 128 characters): the same request\n"
     "  under the same key gets the first answer again for 24 hours, with the header `Idempotency-Replayed: true`;\n"
-    "  another request under it is refused.\n"
+    "  another request under it is refused. An error that had no effect is not kept.\n"
     "- Operations marked *image* answer JSON with the image in base64 at `image.data`, or, when `Accept` asks for\n"
     "  `image/*`, the image's bytes, with the rest as compact JSON in the header `X-Deskfarm-Result`.\n"
     "- A caller that disconnects while it waits cancels what it waited for.\n\n";
@@ -40,25 +44,35 @@ static void write_limits(const struct api_field *field, struct buf *out)
     if (field->min == 0 && field->max == 0)
         return;
     static const char *const units[] = {
-        [API_STRING] = " bytes", [API_ARRAY] = " elements", [API_STRING_MAP] = " entries", [API_RECTS] = " rectangles",
-        [API_ANY] = NULL,
+        [API_STRING] = " bytes",     [API_ARRAY] = " elements", [API_STRING_MAP] = " entries",
+        [API_RECTS] = " rectangles", [API_ANY] = NULL,
     };
-    buf_printf(out, ", %.15g–%.15g%s", field->min, field->max, units[field->type] ? units[field->type] : "");
+    buf_printf(out, ", %.15g–%.15g%s", field->min, field->max,
+               units[field->type] ? units[field->type] : "");
 }
 
 static void write_type(const struct api_field *field, struct buf *out)
 {
     static const char *const names[] = {
-        [API_STRING] = "string", [API_INTEGER] = "integer", [API_NUMBER] = "number", [API_BOOLEAN] = "boolean",
-        [API_OBJECT] = "object", [API_ARRAY] = "array", [API_STRING_MAP] = "map of strings",
-        [API_RECTS] = "rectangles", [API_ANY] = "any",
+        [API_STRING] = "string",
+        [API_INTEGER] = "integer",
+        [API_NUMBER] = "number",
+        [API_BOOLEAN] = "boolean",
+        [API_OBJECT] = "object",
+        [API_ARRAY] = "array",
+        [API_STRING_MAP] = "map of strings",
+        [API_RECTS] = "rectangles",
+        [API_ANY] = "any",
     };
     buf_puts(out, names[field->type]);
     if (field->or_false)
         buf_puts(out, " or false");
     if (field->is_nullable)
         buf_puts(out, " or null");
-    write_limits(field->type == API_ARRAY && field->element && field->element->values ? field->element : field, out);
+    write_limits(field->type == API_ARRAY && field->element && field->element->values
+                     ? field->element
+                     : field,
+                 out);
 }
 
 static void write_fields(const struct api_field *fields, const char *prefix, struct buf *out)
@@ -68,7 +82,8 @@ static void write_fields(const struct api_field *fields, const char *prefix, str
         snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", fields->name);
         buf_printf(out, "| `%s`%s | ", path, fields->is_required ? " *" : "");
         write_type(fields, out);
-        buf_printf(out, " | %s | %s |\n", fields->fallback ? fields->fallback : "", fields->text ? fields->text : "");
+        buf_printf(out, " | %s | %s |\n", fields->fallback ? fields->fallback : "",
+                   fields->text ? fields->text : "");
         const struct api_field *inner = fields->fields;
         if (fields->element) {
             inner = fields->element->fields;
@@ -82,7 +97,8 @@ static void write_table(const char *title, const struct api_field *fields, struc
 {
     if (!fields)
         return;
-    buf_printf(out, "%s (`*` is required):\n\n| name | type | default | |\n|---|---|---|---|\n", title);
+    buf_printf(out, "%s (`*` is required):\n\n| name | type | default | |\n|---|---|---|---|\n",
+               title);
     write_fields(fields, "", out);
     buf_puts(out, "\n");
 }
@@ -108,8 +124,10 @@ static void write_operation(const struct api_operation *op, struct buf *out)
     buf_printf(out, "## %s\n\n`%s %s` — %s\n\n", op->name, op->method, op->path, op->summary);
     if (op->text)
         buf_printf(out, "%s\n\n", op->text);
-    buf_printf(out, "Role: %s%s%s%s.\n\n", role_texts[op->role], op->flags & API_OPENSANDBOX ? "; *OpenSandbox*" : "",
-               op->flags & API_IDEMPOTENT ? "; *idempotent*" : "", op->flags & API_IMAGE ? "; *image*" : "");
+    buf_printf(out, "Role: %s%s%s%s.\n\n", role_texts[op->role],
+               op->flags & API_OPENSANDBOX ? "; *OpenSandbox*" : "",
+               op->flags & API_IDEMPOTENT ? "; *idempotent*" : "",
+               op->flags & API_IMAGE ? "; *image*" : "");
     write_table("Path", op->path_fields, out);
     write_table("Query", op->query, out);
     write_table("Body", op->body, out);
@@ -122,10 +140,12 @@ static void write_property_type(const json_t *schema, struct buf *out)
     buf_puts(out, json_is_string(type) ? json_string_value(type) : "any");
     for (size_t i = 0; i < json_array_size(values); i++)
         buf_printf(out, "%s`%s`", i ? ", " : ": ", json_string_value(json_array_get(values, i)));
-    const json_t *min = json_object_get(schema, "minimum"), *max = json_object_get(schema, "maximum");
+    const json_t *min = json_object_get(schema, "minimum"),
+                 *max = json_object_get(schema, "maximum");
     if (json_is_number(min) && json_is_number(max))
         buf_printf(out, ", %.15g–%.15g", json_number_value(min), json_number_value(max));
-    const json_t *length = json_object_get(schema, "maxLength"), *count = json_object_get(schema, "maxItems");
+    const json_t *length = json_object_get(schema, "maxLength"),
+                 *count = json_object_get(schema, "maxItems");
     if (json_is_integer(length))
         buf_printf(out, ", at most %.15g characters", json_number_value(length));
     if (json_is_integer(count))
@@ -168,8 +188,10 @@ static void write_action(const json_t *schema, struct buf *out)
 
 static void write_actions(const json_t *schema, struct buf *out)
 {
-    buf_puts(out, "## Actions\n\nAn action is an object whose `type` names one of these. Coordinates are in the "
-                  "request's `space`.\n\n");
+    buf_puts(
+        out,
+        "## Actions\n\nAn action is an object whose `type` names one of these. Coordinates are in the "
+        "request's `space`.\n\n");
     size_t i;
     json_t *one;
     json_array_foreach (json_object_get(schema, "oneOf"), i, one)
@@ -180,7 +202,8 @@ static void write_errors(struct buf *out)
 {
     buf_puts(out, "## Errors\n\n| code | status | |\n|---|---|---|\n");
     for (enum error_code code = 0; code < ERROR_COUNT; code++)
-        buf_printf(out, "| `%s` | %d | %s |\n", error_code_name(code), error_code_status(code), error_code_text(code));
+        buf_printf(out, "| `%s` | %d | %s |\n", error_code_name(code), error_code_status(code),
+                   error_code_text(code));
 }
 
 int api_markdown(const json_t *action_schema, struct buf *out)

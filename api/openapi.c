@@ -1,5 +1,6 @@
-/* Rows to JSON schema, schema to operations. The shape of the document is that of the table; nothing is
- * said here that the table does not say, except authentication and the form of an error. */
+/* Rows to JSON schema, schema to operations. The shape of the document is that of the table;
+ * nothing is said here that the table does not say, except authentication and the form of an error.
+ */
 #include "api/openapi.h"
 
 #include "api/table.h"
@@ -16,7 +17,8 @@ static json_t *limit_json(double limit)
     return limit == floor(limit) ? json_integer((json_int_t)limit) : json_real(limit);
 }
 
-static void set_limits(json_t *schema, const struct api_field *field, const char *min, const char *max)
+static void set_limits(json_t *schema, const struct api_field *field, const char *min,
+                       const char *max)
 {
     if (field->min == 0 && field->max == 0)
         return;
@@ -62,7 +64,8 @@ static json_t *array_schema(const struct api_field *field)
 
 static json_t *map_schema(const struct api_field *field)
 {
-    json_t *schema = json_pack("{s:s,s:{s:s}}", "type", "object", "additionalProperties", "type", "string");
+    json_t *schema =
+        json_pack("{s:s,s:{s:s}}", "type", "object", "additionalProperties", "type", "string");
     if (field->max != 0)
         json_object_set_new(schema, "maxProperties", limit_json(field->max));
     return schema;
@@ -78,7 +81,8 @@ static json_t *type_schema(const struct api_field *field)
     case API_ARRAY: return array_schema(field);
     case API_STRING_MAP: return map_schema(field);
     case API_RECTS: return json_pack("{s:s}", "type", "string");
-    case API_OBJECT: return field->fields ? object_schema(field->fields) : json_pack("{s:s}", "type", "object");
+    case API_OBJECT:
+        return field->fields ? object_schema(field->fields) : json_pack("{s:s}", "type", "object");
     default: return json_object();
     }
 }
@@ -88,8 +92,9 @@ static json_t *field_schema(const struct api_field *field)
 {
     json_t *schema = type_schema(field);
     if (field->is_nullable && json_object_get(schema, "type"))
-        json_object_set_new(schema, "type",
-                            json_pack("[s,s]", json_string_value(json_object_get(schema, "type")), "null"));
+        json_object_set_new(
+            schema, "type",
+            json_pack("[s,s]", json_string_value(json_object_get(schema, "type")), "null"));
     if (field->or_false)
         schema = json_pack("{s:[o,{s:b}]}", "oneOf", schema, "const", 0);
     if (field->text)
@@ -117,8 +122,9 @@ static json_t *object_schema(const struct api_field *fields)
 static void add_parameters(json_t *list, const struct api_field *fields, const char *in)
 {
     for (; fields && fields->name; fields++) {
-        json_t *parameter = json_pack("{s:s,s:s,s:b,s:o}", "name", fields->name, "in", in, "required",
-                                      fields->is_required, "schema", type_schema(fields));
+        json_t *parameter =
+            json_pack("{s:s,s:s,s:b,s:o}", "name", fields->name, "in", in, "required",
+                      fields->is_required, "schema", type_schema(fields));
         if (fields->text)
             json_object_set_new(parameter, "description", json_string(fields->text));
         json_array_append_new(list, parameter);
@@ -132,9 +138,11 @@ static json_t *parameters_json(const struct api_operation *op)
     add_parameters(list, op->query, "query");
     if (op->flags & API_IDEMPOTENT)
         json_array_append_new(
-            list, json_pack("{s:s,s:s,s:b,s:{s:s,s:i},s:s}", "name", "Idempotency-Key", "in", "header", "required", 0,
-                            "schema", "type", "string", "maxLength", 128, "description",
-                            "A request under a key that was used gets the first answer again, for 24 hours."));
+            list,
+            json_pack(
+                "{s:s,s:s,s:b,s:{s:s,s:i},s:s}", "name", "Idempotency-Key", "in", "header",
+                "required", 0, "schema", "type", "string", "maxLength", 128, "description",
+                "A request under a key that was used gets the first answer again, for 24 hours."));
     return list;
 }
 
@@ -150,24 +158,28 @@ static bool has_required(const struct api_field *fields)
 static json_t *body_json(const struct api_operation *op, bool has_actions)
 {
     json_t *schema = object_schema(op->body);
-    json_t *actions = json_object_get(json_object_get(json_object_get(schema, "properties"), "actions"), "items");
+    json_t *actions =
+        json_object_get(json_object_get(json_object_get(schema, "properties"), "actions"), "items");
     if (actions && has_actions) {
         json_object_clear(actions);
         json_object_set_new(actions, "$ref", json_string("#/components/schemas/Action"));
     }
-    return json_pack("{s:b,s:{s:{s:o}}}", "required", has_required(op->body), "content", "application/json", "schema",
-                     schema);
+    return json_pack("{s:b,s:{s:{s:o}}}", "required", has_required(op->body), "content",
+                     "application/json", "schema", schema);
 }
 
 static json_t *content_json(const struct api_operation *op)
 {
     json_t *content = json_object();
     if (op->flags & API_TEXT)
-        json_object_set_new(content, "text/plain", json_pack("{s:{s:s}}", "schema", "type", "string"));
+        json_object_set_new(content, "text/plain",
+                            json_pack("{s:{s:s}}", "schema", "type", "string"));
     else if (op->result)
-        json_object_set_new(content, "application/json", json_pack("{s:o}", "schema", object_schema(op->result)));
+        json_object_set_new(content, "application/json",
+                            json_pack("{s:o}", "schema", object_schema(op->result)));
     else
-        json_object_set_new(content, "application/json", json_pack("{s:{s:s}}", "schema", "type", "object"));
+        json_object_set_new(content, "application/json",
+                            json_pack("{s:{s:s}}", "schema", "type", "object"));
     static const char *const images[] = { "image/png", "image/jpeg", "image/webp" };
     for (size_t i = 0; op->flags & API_IMAGE && i < ARRAY_LEN(images); i++)
         json_object_set_new(content, images[i], json_object());
@@ -181,14 +193,15 @@ static json_t *responses_json(const struct api_operation *op)
     json_t *good = json_pack("{s:s}", "description", op->summary);
     if (op->status != 204)
         json_object_set_new(good, "content", content_json(op));
-    return json_pack("{s:o,s:{s:s}}", status, good, "default", "$ref", "#/components/responses/Error");
+    return json_pack("{s:o,s:{s:s}}", status, good, "default", "$ref",
+                     "#/components/responses/Error");
 }
 
 static json_t *operation_json(const struct api_operation *op, bool has_actions)
 {
     static const char *const roles[] = { "none", "viewer", "operator", "admin" };
-    json_t *out = json_pack("{s:s,s:s,s:s}", "operationId", op->name, "summary", op->summary, "x-role",
-                            roles[op->role]);
+    json_t *out = json_pack("{s:s,s:s,s:s}", "operationId", op->name, "summary", op->summary,
+                            "x-role", roles[op->role]);
     if (op->text)
         json_object_set_new(out, "description", json_string(op->text));
     if (op->role == API_ROLE_NONE)
@@ -226,28 +239,31 @@ static json_t *error_json(void)
     json_t *codes = json_array();
     for (enum error_code code = 0; code < ERROR_COUNT; code++)
         json_array_append_new(codes, json_string(error_code_name(code)));
-    json_t *schema = json_pack("{s:s,s:{s:{s:s,s:o},s:{s:s}},s:[s,s]}", "type", "object", "properties", "code", "type",
-                               "string", "enum", codes, "message", "type", "string", "required", "code", "message");
-    return json_pack("{s:s,s:{s:{s:o}}}", "description", "An error: a stable code, and a message that says what to do.",
-                     "content", "application/json", "schema", schema);
+    json_t *schema = json_pack("{s:s,s:{s:{s:s,s:o},s:{s:s}},s:[s,s]}", "type", "object",
+                               "properties", "code", "type", "string", "enum", codes, "message",
+                               "type", "string", "required", "code", "message");
+    return json_pack("{s:s,s:{s:{s:o}}}", "description",
+                     "An error: a stable code, and a message that says what to do.", "content",
+                     "application/json", "schema", schema);
 }
 
 static json_t *components_json(const json_t *action_schema)
 {
-    json_t *out = json_pack(
-        "{s:{s:o},s:{s:{s:s,s:s},s:{s:s,s:s,s:s}}}", "responses", "Error", error_json(), "securitySchemes", "bearer",
-        "type", "http", "scheme", "bearer", "opensandbox", "type", "apiKey", "in", "header", "name",
-        "OPEN-SANDBOX-API-KEY");
+    json_t *out =
+        json_pack("{s:{s:o},s:{s:{s:s,s:s},s:{s:s,s:s,s:s}}}", "responses", "Error", error_json(),
+                  "securitySchemes", "bearer", "type", "http", "scheme", "bearer", "opensandbox",
+                  "type", "apiKey", "in", "header", "name", "OPEN-SANDBOX-API-KEY");
     if (action_schema)
-        json_object_set_new(out, "schemas", json_pack("{s:o}", "Action", json_deep_copy(action_schema)));
+        json_object_set_new(out, "schemas",
+                            json_pack("{s:o}", "Action", json_deep_copy(action_schema)));
     return out;
 }
 
 json_t *api_openapi(const json_t *action_schema, const char *version)
 {
-    return json_pack("{s:s,s:{s:s,s:s,s:s},s:[{s:[]},{s:[]},{}],s:o,s:o}", "openapi", "3.1.0", "info", "title",
-                     "deskfarm", "version", version, "description",
-                     "Sandboxed desktops: create them, see their screens, act on them.", "security", "bearer",
-                     "opensandbox", "paths", paths_json(action_schema != NULL), "components",
-                     components_json(action_schema));
+    return json_pack("{s:s,s:{s:s,s:s,s:s},s:[{s:[]},{s:[]},{}],s:o,s:o}", "openapi", "3.1.0",
+                     "info", "title", "deskfarm", "version", version, "description",
+                     "Sandboxed desktops: create them, see their screens, act on them.", "security",
+                     "bearer", "opensandbox", "paths", paths_json(action_schema != NULL),
+                     "components", components_json(action_schema));
 }

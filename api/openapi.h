@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 
-/* action_schema: JSON schema of one action object, put under components/schemas/Action; borrowed, NULL
- * leaves actions as plain objects. version: of the document. The caller owns the result; NULL when
- * memory is short. Deterministic: the same table gives the same document. */
+/* action_schema: JSON schema of one action object, put under components/schemas/Action; borrowed,
+ * NULL leaves actions as plain objects. version: of the document. The caller owns the result; NULL
+ * when memory is short. Deterministic: the same table gives the same document. */
 json_t *api_openapi(const json_t *action_schema, const char *version);

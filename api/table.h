@@ -6,7 +6,8 @@
 
 #include "base/util.h"
 
-/* X(symbol, name): the order of the document. A name is the operationId, and the verb of the CLI. */
+/* X(symbol, name): the order of the document. A name is the operationId, and the verb of the CLI.
+ */
 #define API_OPERATIONS(X)                                                                          \
     X(HEALTHZ, healthz)                                                                            \
     X(READYZ, readyz)                                                                              \
@@ -40,27 +41,29 @@ enum api_id {
         API_COUNT
 };
 
-/* Least role that may call. Same order as the roles of keys: each may do what the ones before may. */
+/* Least role that may call. Same order as the roles of keys: each may do what the ones before may.
+ */
 enum api_role { API_ROLE_NONE, API_ROLE_VIEWER, API_ROLE_OPERATOR, API_ROLE_ADMIN };
 
 enum api_flags {
-    API_OPENSANDBOX = 1 << 0, /* unknown fields are ignored and counted; elsewhere they are errors */
-    API_IDEMPOTENT = 1 << 1,  /* takes an Idempotency-Key header */
-    API_IMAGE = 1 << 2,       /* may answer image bytes (see Accept) */
-    API_TEXT = 1 << 3,        /* answers plain text, not JSON */
-    API_LARGE_BODY = 1 << 4,  /* the large body limit applies */
+    API_OPENSANDBOX =
+        1 << 0,              /* unknown fields are ignored and counted; elsewhere they are errors */
+    API_IDEMPOTENT = 1 << 1, /* takes an Idempotency-Key header */
+    API_IMAGE = 1 << 2,      /* may answer image bytes (see Accept) */
+    API_TEXT = 1 << 3,       /* answers plain text, not JSON */
+    API_LARGE_BODY = 1 << 4, /* the large body limit applies */
 };
 
 enum api_type {
-    API_STRING,     /* min, max: length in bytes; values: the only ones allowed */
-    API_INTEGER,    /* min, max: value */
-    API_NUMBER,     /* min, max: value; an integer is a number too */
+    API_STRING,  /* min, max: length in bytes; values: the only ones allowed */
+    API_INTEGER, /* min, max: value */
+    API_NUMBER,  /* min, max: value; an integer is a number too */
     API_BOOLEAN,
     API_OBJECT,     /* fields: its rows; without rows any object */
     API_ARRAY,      /* element: what it holds; min, max: count. A query may repeat the name */
     API_STRING_MAP, /* strings by name; max: entries. In a query: "name=value", repeatable or joined
                        by '&' */
-    API_RECTS,      /* query only: "x,y,width,height;…"; becomes an array of rectangles; max: count */
+    API_RECTS, /* query only: "x,y,width,height;…"; becomes an array of rectangles; max: count */
     API_ANY,
 };
 
@@ -69,7 +72,8 @@ struct api_field {
     const char *name;
     enum api_type type;
     bool is_required;
-    bool is_nullable; /* null is allowed and means the same as leaving it out, unless text says more */
+    bool is_nullable; /* null is allowed and means the same as leaving it out, unless text says more
+                       */
     bool or_false;    /* false is allowed in its place and turns it off */
     double min, max;  /* both 0: no limit beyond that of the body */
     const char *const *values;
@@ -83,10 +87,10 @@ struct api_operation {
     const char *name, *method, *path; /* path has {parameters} */
     enum api_role role;
     unsigned flags;
-    int status; /* on success */
+    int status;                                                  /* on success */
     const struct api_field *path_fields, *query, *body, *result; /* NULL: none */
-    const char *summary; /* one line */
-    const char *text;    /* the rest; NULL: none */
+    const char *summary;                                         /* one line */
+    const char *text;                                            /* the rest; NULL: none */
 };
 
 extern const struct api_operation api_table[API_COUNT];

@@ -1,8 +1,9 @@
-/* The checker walks rows and JSON side by side. Its depth is that of the rows, which is constant data, so
- * a body cannot make it recurse further than the table goes; objects without rows are taken as they
- * are (base/json.h bounds their depth).
+/* The checker walks rows and JSON side by side. Its depth is that of the rows, which is constant
+ * data, so a body cannot make it recurse further than the table goes; objects without rows are
+ * taken as they are (base/json.h bounds their depth).
  *
- * A field's path is kept as a chain of frames on the stack and only printed when something is wrong. */
+ * A field's path is kept as a chain of frames on the stack and only printed when something is
+ * wrong. */
 #include "api/validate.h"
 
 #include <errno.h>
@@ -61,27 +62,31 @@ static int fail_type(struct check *self, const struct place *at, const struct ap
                      const json_t *value)
 {
     char what[96];
-    snprintf(what, sizeof what, "expected %s%s, got %s", type_text(field), field->or_false ? " or false" : "",
-             json_type_name(value));
+    snprintf(what, sizeof what, "expected %s%s, got %s", type_text(field),
+             field->or_false ? " or false" : "", json_type_name(value));
     return fail(self, at, ERROR_BAD_TYPE, what);
 }
 
-static int check_value(struct check *self, const struct place *at, const struct api_field *field, json_t *value);
-static int check_object(struct check *self, const struct place *at, const struct api_field *fields, json_t *object);
+static int check_value(struct check *self, const struct place *at, const struct api_field *field,
+                       json_t *value);
+static int check_object(struct check *self, const struct place *at, const struct api_field *fields,
+                        json_t *object);
 
 /* unit: what is counted, "" for a plain value. */
-static int check_range(struct check *self, const struct place *at, const struct api_field *field, double value,
-                       const char *unit)
+static int check_range(struct check *self, const struct place *at, const struct api_field *field,
+                       double value, const char *unit)
 {
     bool has_limit = field->min != 0 || field->max != 0;
     if (!has_limit || (value >= field->min && value <= field->max))
         return 0;
     char what[128];
-    snprintf(what, sizeof what, "%.15g%s is outside %.15g to %.15g", value, unit, field->min, field->max);
+    snprintf(what, sizeof what, "%.15g%s is outside %.15g to %.15g", value, unit, field->min,
+             field->max);
     return fail(self, at, ERROR_BAD_VALUE, what);
 }
 
-static int check_string(struct check *self, const struct place *at, const struct api_field *field, json_t *value)
+static int check_string(struct check *self, const struct place *at, const struct api_field *field,
+                        json_t *value)
 {
     const char *text = json_string_value(value);
     if (strlen(text) != json_string_length(value))
@@ -98,7 +103,8 @@ static int check_string(struct check *self, const struct place *at, const struct
     return fail(self, at, ERROR_BAD_VALUE, list);
 }
 
-static int check_array(struct check *self, const struct place *at, const struct api_field *field, json_t *array)
+static int check_array(struct check *self, const struct place *at, const struct api_field *field,
+                       json_t *array)
 {
     int r = check_range(self, at, field, (double)json_array_size(array), " elements");
     for (size_t i = 0; r == 0 && field->element && i < json_array_size(array); i++) {
@@ -108,7 +114,8 @@ static int check_array(struct check *self, const struct place *at, const struct 
     return r;
 }
 
-static int check_string_map(struct check *self, const struct place *at, const struct api_field *field, json_t *map)
+static int check_string_map(struct check *self, const struct place *at,
+                            const struct api_field *field, json_t *map)
 {
     static const struct api_field entry = { .type = API_STRING, .max = 32768 };
     int r = check_range(self, at, field, (double)json_object_size(map), " entries");
@@ -141,7 +148,8 @@ static bool has_type(const struct api_field *field, const json_t *value)
     }
 }
 
-static int check_value(struct check *self, const struct place *at, const struct api_field *field, json_t *value)
+static int check_value(struct check *self, const struct place *at, const struct api_field *field,
+                       json_t *value)
 {
     if ((field->is_nullable && json_is_null(value)) || (field->or_false && json_is_false(value)))
         return 0;
@@ -167,7 +175,8 @@ static const struct api_field *find_field(const struct api_field *fields, const 
     return NULL;
 }
 
-static int check_known(struct check *self, const struct place *at, const struct api_field *fields, json_t *object)
+static int check_known(struct check *self, const struct place *at, const struct api_field *fields,
+                       json_t *object)
 {
     const char *name;
     json_t *value;
@@ -184,7 +193,8 @@ static int check_known(struct check *self, const struct place *at, const struct 
     return 0;
 }
 
-static int check_object(struct check *self, const struct place *at, const struct api_field *fields, json_t *object)
+static int check_object(struct check *self, const struct place *at, const struct api_field *fields,
+                        json_t *object)
 {
     int r = check_known(self, at, fields, object);
     for (; r == 0 && fields && fields->name; fields++) {
@@ -198,7 +208,8 @@ static int check_object(struct check *self, const struct place *at, const struct
     return r;
 }
 
-int api_check_body(const struct api_operation *op, json_t *body, int *ret_ignored, struct error *err)
+int api_check_body(const struct api_operation *op, json_t *body, int *ret_ignored,
+                   struct error *err)
 {
     struct check check = { .is_lenient = op->flags & API_OPENSANDBOX, .err = err };
     auto_json json_t *empty = body ? NULL : json_object();
@@ -207,7 +218,8 @@ int api_check_body(const struct api_operation *op, json_t *body, int *ret_ignore
     return r;
 }
 
-/* --- Text values: queries and paths -------------------------------------------------------------- */
+/* --- Text values: queries and paths --------------------------------------------------------------
+ */
 
 static int parse_integer(const char *text, json_t **ret)
 {
@@ -262,8 +274,8 @@ static int parse_rects(const char *text, double max, json_t **ret)
         }
         if (json_array_size(list) >= (size_t)max)
             return -EINVAL;
-        json_array_append_new(list, json_pack("{s:i,s:i,s:i,s:i}", "x", v[0], "y", v[1], "width", v[2],
-                                              "height", v[3]));
+        json_array_append_new(list, json_pack("{s:i,s:i,s:i,s:i}", "x", v[0], "y", v[1], "width",
+                                              v[2], "height", v[3]));
     }
     *ret = steal_ptr(&list);
     return 0;
@@ -282,7 +294,8 @@ static int parse_text(const struct api_field *field, const char *text, json_t **
     }
 }
 
-static int fail_text(struct check *self, const struct place *at, const struct api_field *field, const char *text)
+static int fail_text(struct check *self, const struct place *at, const struct api_field *field,
+                     const char *text)
 {
     char what[160];
     /* Only printable ASCII goes back: an answer must be JSON whatever came in. */
@@ -313,8 +326,8 @@ static int add_map_pairs(json_t *map, const char *text)
 }
 
 /* A name that may come several times: gathers into the container under it. */
-static int add_repeated(struct check *self, const struct place *at, const struct api_field *field, json_t *query,
-                        const char *text)
+static int add_repeated(struct check *self, const struct place *at, const struct api_field *field,
+                        json_t *query, const char *text)
 {
     json_t *all = json_object_get(query, field->name);
     if (!all) {
@@ -322,7 +335,8 @@ static int add_repeated(struct check *self, const struct place *at, const struct
         json_object_set_new(query, field->name, all);
     }
     if (field->type == API_STRING_MAP)
-        return add_map_pairs(all, text) < 0 ? fail(self, at, ERROR_BAD_VALUE, "expected name=value") : 0;
+        return add_map_pairs(all, text) < 0 ? fail(self, at, ERROR_BAD_VALUE, "expected name=value")
+                                            : 0;
     json_t *value = NULL;
     if (parse_text(field->element, text, &value) < 0)
         return fail_text(self, at, field->element, text);
@@ -330,7 +344,8 @@ static int add_repeated(struct check *self, const struct place *at, const struct
     return 0;
 }
 
-static int add_pair(struct check *self, const struct api_field *fields, json_t *query, const struct api_pair *pair)
+static int add_pair(struct check *self, const struct api_field *fields, json_t *query,
+                    const struct api_pair *pair)
 {
     const struct api_field *field = find_field(fields, pair->name);
     struct place here = { NULL, pair->name, 0 };
@@ -354,12 +369,14 @@ static int add_pair(struct check *self, const struct api_field *fields, json_t *
     return 0;
 }
 
-int api_check_query(const struct api_operation *op, const struct api_pair *pairs, size_t n, json_t **ret,
-                    int *ret_ignored, struct error *err)
+int api_check_query(const struct api_operation *op, const struct api_pair *pairs, size_t n,
+                    json_t **ret, int *ret_ignored, struct error *err)
 {
     struct check check = { .is_lenient = op->flags & API_OPENSANDBOX, .err = err };
     auto_json json_t *query = json_object();
-    int r = n > API_QUERY_MAX ? error_set(err, ERROR_TOO_LARGE, "more than %d query parameters", API_QUERY_MAX) : 0;
+    int r = n > API_QUERY_MAX
+                ? error_set(err, ERROR_TOO_LARGE, "more than %d query parameters", API_QUERY_MAX)
+                : 0;
     for (size_t i = 0; r == 0 && i < n; i++)
         r = add_pair(&check, op->query, query, &pairs[i]);
     if (r == 0)
@@ -370,7 +387,8 @@ int api_check_query(const struct api_operation *op, const struct api_pair *pairs
     return r;
 }
 
-int api_check_path(const struct api_operation *op, const struct api_match *match, json_t **ret, struct error *err)
+int api_check_path(const struct api_operation *op, const struct api_match *match, json_t **ret,
+                   struct error *err)
 {
     auto_json json_t *values = json_object();
     const struct api_field *field = op->path_fields;
@@ -380,7 +398,8 @@ int api_check_path(const struct api_operation *op, const struct api_match *match
         struct place here = { NULL, field->name, 0 };
         auto_free char *text = strndup(match->values[i], match->sizes[i]);
         auto_json json_t *value = NULL;
-        if (!text || parse_text(field, text, &value) < 0 || check_value(&check, &here, field, value) < 0)
+        if (!text || parse_text(field, text, &value) < 0 ||
+            check_value(&check, &here, field, value) < 0)
             return error_set(err, ERROR_NOT_FOUND, "no such %s", field->name);
         json_object_set(values, field->name, value);
     }

@@ -40,7 +40,8 @@ static int check(const char *kind, const char *path, const struct buf *made)
 
 int main(int argc, char **argv)
 {
-    if ((argc != 2 && argc != 4) || (strcmp(argv[1], "openapi") != 0 && strcmp(argv[1], "markdown") != 0)) {
+    if ((argc != 2 && argc != 4) ||
+        (strcmp(argv[1], "openapi") != 0 && strcmp(argv[1], "markdown") != 0)) {
         fprintf(stderr, "usage: api-doc openapi|markdown [--check FILE | --write FILE]\n");
         return 2;
     }

@@ -10,7 +10,8 @@ static const char *shown_secret(const struct request *self)
 {
     if (*self->secret)
         return self->secret;
-    return *self->session ? sessions_find(self->web->sessions, self->session, clock_now_us()) : NULL;
+    return *self->session ? sessions_find(self->web->sessions, self->session, clock_now_us())
+                          : NULL;
 }
 
 void caller_identify(struct request *self)
@@ -30,9 +31,10 @@ void caller_identify(struct request *self)
 int caller_refuse(const struct request *self, struct error *err)
 {
     if (!keys_exist(farm_keys(self->web->farm)))
-        return error_set(err, ERROR_UNAUTHORIZED,
-                         "this daemon has no API keys and serves callers on its own host only; make one there with "
-                         "`deskfarm keys add`");
+        return error_set(
+            err, ERROR_UNAUTHORIZED,
+            "this daemon has no API keys and serves callers on its own host only; make one there with "
+            "`deskfarm keys add`");
     return error_set(err, ERROR_UNAUTHORIZED, "send an API key as \"Authorization: Bearer KEY\"%s",
                      *self->secret ? "; the one that was sent is not known" : "");
 }

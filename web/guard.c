@@ -63,8 +63,8 @@ bool guard_host_is_ours(const struct guard_hosts *hosts, const char *host)
     char name[GUARD_HOST_MAX];
     if (!guard_split_host(host, name))
         return false;
-    return is_listed(loopback, name) || is_listed(hosts->names, name) || is_listed(hosts->addresses, name) ||
-           (hosts->any_address && is_address(name));
+    return is_listed(loopback, name) || is_listed(hosts->names, name) ||
+           is_listed(hosts->addresses, name) || (hosts->any_address && is_address(name));
 }
 
 /* Own is what the browser would call the page at this Host. Host itself was checked before. */
@@ -83,7 +83,8 @@ static int check_site(const struct guard_facts *facts, struct error *err)
         return 0;
     if (*facts->origin && !is_own_origin(facts->origin, facts->host))
         return error_set(err, ERROR_BAD_ORIGIN, "the Origin header names another site");
-    if (*facts->fetch_site && strcmp(facts->fetch_site, "same-origin") != 0 && strcmp(facts->fetch_site, "none") != 0)
+    if (*facts->fetch_site && strcmp(facts->fetch_site, "same-origin") != 0 &&
+        strcmp(facts->fetch_site, "none") != 0)
         return error_set(err, ERROR_BAD_ORIGIN, "a page of another site sent this request");
     return 0;
 }
@@ -98,8 +99,9 @@ static bool is_json(const char *type)
 int guard_check(const struct guard_hosts *hosts, const struct guard_facts *facts, struct error *err)
 {
     if (!facts->is_unix && !guard_host_is_ours(hosts, facts->host))
-        return error_set(err, ERROR_BAD_HOST,
-                         "the Host header names no host of this daemon; add the name to its configuration");
+        return error_set(
+            err, ERROR_BAD_HOST,
+            "the Host header names no host of this daemon; add the name to its configuration");
     int r = check_site(facts, err);
     if (r == 0 && facts->has_body && !is_json(facts->content_type))
         r = error_set(err, ERROR_MEDIA_TYPE, "the body must have Content-Type: application/json");

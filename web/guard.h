@@ -15,7 +15,7 @@
 
 struct guard_hosts {
     const char *const *names; /* configured, lower case, NULL-terminated; NULL: none */
-    bool any_address;         /* bound to a wildcard: any address literal is us (none can be rebound) */
+    bool any_address; /* bound to a wildcard: any address literal is us (none can be rebound) */
     const char *const *addresses; /* bound ones, NULL-terminated */
 };
 
@@ -35,7 +35,8 @@ struct guard_facts {
 };
 
 /* Refuses with bad_host, bad_origin or media_type. */
-int guard_check(const struct guard_hosts *hosts, const struct guard_facts *facts, struct error *err);
+int guard_check(const struct guard_hosts *hosts, const struct guard_facts *facts,
+                struct error *err);
 
 /* Whether an address is on loopback: ::1, or 127.0.0.0/8 as a mapped address. */
 bool guard_is_loopback(const struct in6_addr *address);

@@ -1,8 +1,8 @@
-/* Seeing and acting. Each operation of a sandbox runs beside its request; whichever ends first tells the
- * other: an answer frees the task, a caller that goes away cancels the operation.
+/* Seeing and acting. Each operation of a sandbox runs beside its request; whichever ends first
+ * tells the other: an answer frees the task, a caller that goes away cancels the operation.
  *
- * An answer is JSON with the image spliced in as base64, or the image's bytes with the JSON in a header.
- * Bytes are sent without a copy. */
+ * An answer is JSON with the image spliced in as base64, or the image's bytes with the JSON in a
+ * header. Bytes are sent without a copy. */
 #include "farm/sandbox.h"
 #include "web/negotiate.h"
 #include "web/route.h"
@@ -44,19 +44,20 @@ static void add_etag(struct request *request, const struct answer *answer)
     request_add_header(request, "Vary", "Accept, Authorization, Cookie");
 }
 
-/* The rest of an answer in bytes, for callers that want it: as much as a header may carry. JSON text has
- * no line ends; anything that is not ASCII is escaped. */
+/* The rest of an answer in bytes, for callers that want it: as much as a header may carry. JSON
+ * text has no line ends; anything that is not ASCII is escaped. */
 static void add_result(struct request *request, json_t *body)
 {
-    auto_free char *text = json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15));
+    auto_free char *text =
+        json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15));
     if (text && strlen(text) <= RESULT_HEADER_MAX)
         request_add_header(request, "X-Deskfarm-Result", "%s", text);
     else
         request_add_header(request, "X-Deskfarm-Result", "{\"truncated\":true}");
 }
 
-/* The body's text, with the image's bytes as body.image.data. Writing base64 straight into the text spares
- * two copies of it and a scan for characters to escape. */
+/* The body's text, with the image's bytes as body.image.data. Writing base64 straight into the text
+ * spares two copies of it and a scan for characters to escape. */
 static void write_with_image(json_t *body, const struct bytes *image, struct buf *out)
 {
     auto_json json_t *described = json_incref(json_object_get(body, "image"));
@@ -97,8 +98,10 @@ static void answer_failure(struct request *request, struct answer *answer)
         request_answer_error(request, err);
         return;
     }
+    request->has_effect = true;
     auto_json json_t *message = json_string(err->message);
-    auto_json json_t *out = json_pack("{s:s,s:O?}", "code", error_code_name(err->code), "message", message);
+    auto_json json_t *out =
+        json_pack("{s:s,s:O?}", "code", error_code_name(err->code), "message", message);
     json_object_update_missing(out, answer->body);
     request_answer_json(request, error_code_status(err->code), steal_ptr(&out));
 }
@@ -106,8 +109,8 @@ static void answer_failure(struct request *request, struct answer *answer)
 static void answer_good(struct request *request, struct answer *answer, enum representation preset)
 {
     bool is_get = request->route == API_DESKTOP_SCREENSHOT;
-    enum representation wanted =
-        negotiate(request->accept, answer->content_type ? answer->content_type : "image/png", preset);
+    enum representation wanted = negotiate(
+        request->accept, answer->content_type ? answer->content_type : "image/png", preset);
     add_etag(request, answer);
     if (is_get && negotiate_etag_matches(request->if_none_match, answer->etag)) {
         add_result(request, answer->body);
@@ -135,22 +138,28 @@ static void handle_done(void *data, struct answer *answer)
     task_free(self);
 }
 
-/* --- Starting operations ------------------------------------------------------------------------- */
+/* --- Starting operations -------------------------------------------------------------------------
+ */
 
 typedef struct op *(*start_fn)(struct sandbox *, const json_t *, answer_fn, void *, struct error *);
 
 static const char *wanted_type(const struct request *self)
 {
-    const json_t *from = self->route == API_DESKTOP_SCREENSHOT ? self->query : json_object_get(self->body, "screenshot");
+    const json_t *from = self->route == API_DESKTOP_SCREENSHOT
+                             ? self->query
+                             : json_object_get(self->body, "screenshot");
     const char *format = json_get_string(from, "format", "png");
-    return strcmp(format, "jpeg") == 0 ? "image/jpeg" : strcmp(format, "webp") == 0 ? "image/webp" : "image/png";
+    return strcmp(format, "jpeg") == 0   ? "image/jpeg"
+           : strcmp(format, "webp") == 0 ? "image/webp"
+                                         : "image/png";
 }
 
-static int start(struct request *self, enum representation preset, const json_t *params, start_fn fn,
-                 struct error *err)
+static int start(struct request *self, enum representation preset, const json_t *params,
+                 start_fn fn, struct error *err)
 {
     if (negotiate(self->accept, wanted_type(self), preset) == REPRESENT_NONE)
-        return error_set(err, ERROR_NOT_ACCEPTABLE, "this answers application/json or %s", wanted_type(self));
+        return error_set(err, ERROR_NOT_ACCEPTABLE, "this answers application/json or %s",
+                         wanted_type(self));
     struct sandbox *sandbox =
         farm_find(self->web->farm, &self->who, json_get_string(self->path_values, "id", ""), err);
     if (!sandbox)

@@ -20,7 +20,8 @@ void handle_key_add(struct request *self)
     enum role role = ROLE_NONE;
     json_t *key = NULL;
     role_parse(json_get_string(self->body, "role", ""), &role);
-    if (keys_add(farm_keys(self->web->farm), json_get_string(self->body, "name", ""), role, &limits, &key, &err) < 0)
+    if (keys_add(farm_keys(self->web->farm), json_get_string(self->body, "name", ""), role, &limits,
+                 &key, &err) < 0)
         request_answer_error(self, &err);
     else
         request_answer_json(self, 201, key);
@@ -29,7 +30,8 @@ void handle_key_add(struct request *self)
 void handle_key_remove(struct request *self)
 {
     struct error err = { 0 };
-    if (keys_remove(farm_keys(self->web->farm), json_get_string(self->path_values, "id", ""), &err) < 0)
+    if (keys_remove(farm_keys(self->web->farm), json_get_string(self->path_values, "id", ""),
+                    &err) < 0)
         request_answer_error(self, &err);
     else
         request_answer_empty(self, 204);

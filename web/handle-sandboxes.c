@@ -23,13 +23,15 @@ static struct sandbox *find(struct request *self)
 static int check_create(const json_t *body, struct error *err)
 {
     if (json_object_get(body, "snapshotId"))
-        return error_set(err, ERROR_UNSUPPORTED, "snapshotId: there are no snapshots yet; give image.uri");
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "snapshotId: there are no snapshots yet; give image.uri");
     if (!json_object_get(body, "image"))
         return error_set(err, ERROR_MISSING_FIELD, "image: is required");
     const char *os = json_get_string(json_object_get(body, "platform"), "os", "linux");
     const char *arch = json_get_string(json_object_get(body, "platform"), "arch", "amd64");
     if (strcmp(os, "linux") != 0 && strcmp(os, "windows") != 0)
-        return error_set(err, ERROR_UNSUPPORTED, "platform.os: only linux and windows guests run here");
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "platform.os: only linux and windows guests run here");
     if (strcmp(arch, "amd64") != 0 && strcmp(arch, "x86_64") != 0)
         return error_set(err, ERROR_UNSUPPORTED, "platform.arch: only amd64 guests run here");
     return 0;
@@ -92,7 +94,8 @@ void handle_sandbox_renew(struct request *self)
     const char *text = json_get_string(self->body, "expiresAt", "");
     int r = clock_parse(text, &expires_us);
     if (r < 0)
-        error_set(&err, ERROR_BAD_VALUE, "expiresAt: is no RFC 3339 time, such as 2030-01-02T03:04:05Z");
+        error_set(&err, ERROR_BAD_VALUE,
+                  "expiresAt: is no RFC 3339 time, such as 2030-01-02T03:04:05Z");
     else
         r = sandbox_renew(sandbox, expires_us, &err);
     if (r < 0) {
@@ -112,7 +115,8 @@ void handle_sandbox_endpoint(struct request *self)
     if (!sandbox)
         return;
     if (json_get_int(self->path_values, "port", 0) != DESKTOP_PORT) {
-        error_set(&err, ERROR_UNSUPPORTED, "only port %d, the page of the desktop, has an endpoint", DESKTOP_PORT);
+        error_set(&err, ERROR_UNSUPPORTED, "only port %d, the page of the desktop, has an endpoint",
+                  DESKTOP_PORT);
         request_answer_error(self, &err);
         return;
     }
@@ -123,5 +127,6 @@ void handle_sandbox_endpoint(struct request *self)
     else
         buf_printf(&endpoint, "localhost:%d", self->web->port);
     buf_printf(&endpoint, "/desktops/%s", sandbox_id(sandbox));
-    request_answer_json(self, 200, json_pack("{s:s,s:{}}", "endpoint", buf_str(&endpoint), "headers"));
+    request_answer_json(self, 200,
+                        json_pack("{s:s,s:{}}", "endpoint", buf_str(&endpoint), "headers"));
 }

@@ -77,7 +77,8 @@ void handle_login(struct request *self)
         request_answer_error(self, &err);
         return;
     }
-    request_add_header(self, "Set-Cookie", SESSION_COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d", id,
+    request_add_header(self, "Set-Cookie",
+                       SESSION_COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d", id,
                        SESSION_HOURS * 3600);
     request_answer_json(self, 200, json_pack("{s:s}", "role", role_name(who.role)));
 }
@@ -85,6 +86,7 @@ void handle_login(struct request *self)
 void handle_logout(struct request *self)
 {
     sessions_remove(self->web->sessions, self->session);
-    request_add_header(self, "Set-Cookie", SESSION_COOKIE "=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    request_add_header(self, "Set-Cookie",
+                       SESSION_COOKIE "=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
     request_answer_empty(self, 204);
 }

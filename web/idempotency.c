@@ -35,7 +35,8 @@ struct idempotency *idempotency_new(void)
 
 static size_t answer_bytes(const struct kept_answer *answer)
 {
-    return (answer->headers ? strlen(answer->headers) : 0) + (answer->payload ? answer->payload->size : 0);
+    return (answer->headers ? strlen(answer->headers) : 0) +
+           (answer->payload ? answer->payload->size : 0);
 }
 
 void idempotency_drop(struct idempotency *self, struct idempotency_entry *entry)
@@ -58,14 +59,15 @@ struct idempotency *idempotency_free(struct idempotency *self)
     return NULL;
 }
 
-/* Entries are in order of age, so this stops at the first that may stay. One that runs is never dropped:
- * its request holds it. */
+/* Entries are in order of age, so this stops at the first that may stay. One that runs is never
+ * dropped: its request holds it. */
 static void expire(struct idempotency *self, int64_t now_us, size_t room_entries, size_t room_bytes)
 {
     struct idempotency_entry *entry, *next;
     list_for_each_safe (entry, next, &self->entries, link) {
         bool is_old = now_us - entry->began_us > LIFE_US;
-        bool is_full = self->n + room_entries > ENTRIES_MAX || self->total_bytes + room_bytes > TOTAL_BYTES_MAX;
+        bool is_full = self->n + room_entries > ENTRIES_MAX ||
+                       self->total_bytes + room_bytes > TOTAL_BYTES_MAX;
         if (!is_old && !is_full)
             return;
         if (entry->is_done)
@@ -83,8 +85,9 @@ static struct idempotency_entry *find(struct idempotency *self, const char *owne
     return NULL;
 }
 
-int idempotency_begin(struct idempotency *self, const char *owner, const char *key, const void *request, size_t size,
-                      int64_t now_us, struct idempotency_entry **ret, const struct kept_answer **ret_answer)
+int idempotency_begin(struct idempotency *self, const char *owner, const char *key,
+                      const void *request, size_t size, int64_t now_us,
+                      struct idempotency_entry **ret, const struct kept_answer **ret_answer)
 {
     expire(self, now_us, 1, 0);
     XXH128_hash_t hash = XXH3_128bits(request, size);
@@ -108,10 +111,12 @@ int idempotency_begin(struct idempotency *self, const char *owner, const char *k
     return IDEMPOTENCY_NEW;
 }
 
-void idempotency_keep(struct idempotency *self, struct idempotency_entry *entry, int status, const char *headers,
-                      struct bytes *payload)
+void idempotency_keep(struct idempotency *self, struct idempotency_entry *entry, int status,
+                      const char *headers, struct bytes *payload)
 {
-    struct kept_answer answer = { .status = status, .headers = strdup(headers ? headers : ""), .payload = payload };
+    struct kept_answer answer = { .status = status,
+                                  .headers = strdup(headers ? headers : ""),
+                                  .payload = payload };
     size_t size = answer_bytes(&answer);
     if (!answer.headers || size > ANSWER_BYTES_MAX) {
         free(answer.headers);

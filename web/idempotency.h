@@ -1,5 +1,5 @@
-/* Answers kept under the Idempotency-Key of their request, so that a caller that lost the answer may
- * ask again without doing it twice.
+/* Answers kept under the Idempotency-Key of their request, so that a caller that lost the answer
+ * may ask again without doing it twice.
  *
  * A key belongs to its caller (the id of the API key) and to one request: the same key with another
  * method, path or body is a mismatch. Bounds: 1024 entries, 64 MiB of answers, 24 hours; the oldest
@@ -26,18 +26,20 @@ struct idempotency *idempotency_free(struct idempotency *self);
 struct idempotency_entry;
 
 enum {
-    IDEMPOTENCY_NEW = 0,      /* *ret is reserved: end it with idempotency_keep or idempotency_drop */
-    IDEMPOTENCY_REPLAY = 1,   /* *ret_answer is what was sent; borrowed for this call's turn */
+    IDEMPOTENCY_NEW = 0,    /* *ret is reserved: end it with idempotency_keep or idempotency_drop */
+    IDEMPOTENCY_REPLAY = 1, /* *ret_answer is what was sent; borrowed for this call's turn */
     IDEMPOTENCY_MISMATCH = 2, /* the key was used for another request */
     IDEMPOTENCY_RUNNING = 3,  /* the first request has no answer yet */
 };
 
-/* key has 1 to IDEMPOTENCY_KEY_MAX bytes. request is all that makes the request what it is (method, path,
- * body); only its hash (XXH3, 128 bits) is kept. -ENOMEM when memory is short or all entries run. */
-int idempotency_begin(struct idempotency *self, const char *owner, const char *key, const void *request, size_t size,
-                      int64_t now_us, struct idempotency_entry **ret, const struct kept_answer **ret_answer);
+/* key has 1 to IDEMPOTENCY_KEY_MAX bytes. request is all that makes the request what it is (method,
+ * path, body); only its hash (XXH3, 128 bits) is kept. -ENOMEM when memory is short or all entries
+ * run. */
+int idempotency_begin(struct idempotency *self, const char *owner, const char *key,
+                      const void *request, size_t size, int64_t now_us,
+                      struct idempotency_entry **ret, const struct kept_answer **ret_answer);
 /* Keeps the answer; copies headers, takes a reference on payload. */
-void idempotency_keep(struct idempotency *self, struct idempotency_entry *entry, int status, const char *headers,
-                      struct bytes *payload);
+void idempotency_keep(struct idempotency *self, struct idempotency_entry *entry, int status,
+                      const char *headers, struct bytes *payload);
 /* Forgets a reservation: the request was not carried out. */
 void idempotency_drop(struct idempotency *self, struct idempotency_entry *entry);

@@ -1,6 +1,6 @@
-/* A listener accepts at most ACCEPTS_PER_TURN sockets per turn of the loop, so a flood of connections does
- * not starve the guests' pixels. When descriptors run out it rests for REST_US instead of spinning on
- * a socket that stays readable. */
+/* A listener accepts at most ACCEPTS_PER_TURN sockets per turn of the loop, so a flood of
+ * connections does not starve the guests' pixels. When descriptors run out it rests for REST_US
+ * instead of spinning on a socket that stays readable. */
 #include "web/listener.h"
 
 #include "base/sock.h"
@@ -45,7 +45,8 @@ static int count_peer(const struct web *web, const struct conn *like)
     int n = 0;
     const struct conn *conn;
     list_for_each (conn, &web->conns, link)
-        n += conn->is_unix == like->is_unix && memcmp(&conn->peer, &like->peer, sizeof like->peer) == 0;
+        n += conn->is_unix == like->is_unix &&
+             memcmp(&conn->peer, &like->peer, sizeof like->peer) == 0;
     return n;
 }
 
@@ -62,7 +63,8 @@ void conn_free(struct conn *self)
 
 static bool has_room(const struct web *web, const struct conn *conn)
 {
-    return web->n_conns < web->limits.connections && count_peer(web, conn) < web->limits.connections_per_address;
+    return web->n_conns < web->limits.connections &&
+           count_peer(web, conn) < web->limits.connections_per_address;
 }
 
 static bool is_known(const struct web *web, const struct conn *wanted)
@@ -110,9 +112,11 @@ static void adopt(struct listener *self, int fd, const struct sockaddr_storage *
     }
     if (!self->is_unix)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-    lws_adopt_desc_t desc = { .vh = web->vhost, .type = LWS_ADOPT_HTTP | LWS_ADOPT_SOCKET, .fd.sockfd = fd,
-                              .opaque = conn };
-    /* A failed adoption closes fd, and may or may not have told us about the end of its connection. */
+    lws_adopt_desc_t desc = {
+        .vh = web->vhost, .type = LWS_ADOPT_HTTP | LWS_ADOPT_SOCKET, .fd.sockfd = fd, .opaque = conn
+    };
+    /* A failed adoption closes fd, and may or may not have told us about the end of its connection.
+     */
     if (!lws_adopt_descriptor_vhost_via_info(&desc) && is_known(web, conn))
         conn_free(conn);
 }
@@ -181,7 +185,8 @@ static int start(struct web *web, int fd, bool is_unix, struct error *err)
     return 0;
 }
 
-static int parse_address(const char *address, int port, struct sockaddr_storage *ret, socklen_t *ret_size)
+static int parse_address(const char *address, int port, struct sockaddr_storage *ret,
+                         socklen_t *ret_size)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
@@ -232,8 +237,8 @@ int listener_new_tcp(struct web *web, const char *address, int *port, struct err
 
 int listener_new_unix(struct web *web, const char *dir, struct error *err)
 {
-    /* The directory is the daemon's own and the umask is set at start; the mode is set again because
-     * connecting to this socket makes an admin while there are no keys. */
+    /* The directory is the daemon's own and the umask is set at start; the mode is set again
+     * because connecting to this socket makes an admin while there are no keys. */
     mode_t mask = umask(0177);
     int fd = sock_listen(dir, "api.sock", err);
     umask(mask);

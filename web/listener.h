@@ -1,7 +1,7 @@
 /* Listening sockets and what is known of each accepted connection.
  *
- * We accept ourselves and hand the socket to libwebsockets: limits apply before it spends memory, and
- * each connection keeps where it came from. */
+ * We accept ourselves and hand the socket to libwebsockets: limits apply before it spends memory,
+ * and each connection keeps where it came from. */
 #pragma once
 
 #include "base/error.h"
@@ -18,10 +18,10 @@ struct conn {
     struct list link;
     struct web *web;
     bool is_unix;
-    bool is_local; /* unix socket, or a peer on loopback */
+    bool is_local;        /* unix socket, or a peer on loopback */
     struct in6_addr peer; /* IPv4 as mapped address; all zero for unix */
-    int fd;               /* a duplicate of the socket that libwebsockets has: answers go out here */
-    struct watch *watch;  /* on fd, for server_handle_socket */
+    int fd;              /* a duplicate of the socket that libwebsockets has: answers go out here */
+    struct watch *watch; /* on fd, for server_handle_socket */
     struct request *request; /* the one being answered, or NULL */
 };
 

@@ -43,7 +43,8 @@ static int match_range(const struct range *range, const char *type)
     size_t kind = strcspn(type, "/") + 1;
     if (range->size == 3 && memcmp(range->type, "*/*", 3) == 0)
         return 1;
-    if (range->size == kind + 1 && strncasecmp(range->type, type, kind) == 0 && range->type[kind] == '*')
+    if (range->size == kind + 1 && strncasecmp(range->type, type, kind) == 0 &&
+        range->type[kind] == '*')
         return 2;
     return range->size == strlen(type) && strncasecmp(range->type, type, range->size) == 0 ? 3 : 0;
 }
@@ -63,7 +64,8 @@ static int quality_of(const char *accept, const char *type)
     return quality;
 }
 
-enum representation negotiate(const char *accept, const char *content_type, enum representation preset)
+enum representation negotiate(const char *accept, const char *content_type,
+                              enum representation preset)
 {
     if (!*accept)
         return preset;

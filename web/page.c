@@ -24,7 +24,8 @@ static const struct page_file *find_page(const char *path)
     static const char desktops[] = "/desktops/", parts[] = "/ui/";
     if (strcmp(path, "/") == 0)
         return find_file("index.html");
-    if (strncmp(path, desktops, sizeof desktops - 1) == 0 && id_is_valid(path + sizeof desktops - 1))
+    if (strncmp(path, desktops, sizeof desktops - 1) == 0 &&
+        id_is_valid(path + sizeof desktops - 1))
         return find_file("desktop.html");
     return strncmp(path, parts, sizeof parts - 1) == 0 ? find_file(path + sizeof parts - 1) : NULL;
 }

@@ -1,6 +1,7 @@
 /* The pages for browsers: the list at /, one per desktop at /desktops/{id}, their parts under /ui/.
- * Files are compiled in; a directory given by the configuration overrides them for developing. They hold
- * no secrets, so they are served to everybody who may connect; what they show comes from the API. */
+ * Files are compiled in; a directory given by the configuration overrides them for developing. They
+ * hold no secrets, so they are served to everybody who may connect; what they show comes from the
+ * API. */
 #pragma once
 
 #include "web/request.h"

@@ -1,13 +1,14 @@
-/* The answer is one header block and at most one payload of counted bytes. Both go to the socket as they
- * are, without a copy, as much as it takes; the rest waits until it is writable again. A caller that
- * takes nothing for WRITE_STALL_S is closed.
+/* The answer is one header block and at most one payload of counted bytes. Both go to the socket as
+ * they are, without a copy, as much as it takes; the rest waits until it is writable again. A
+ * caller that takes nothing for WRITE_STALL_S is closed.
  *
- * We write ourselves: while a request is handled and answered its socket is not read, so what a caller
- * sends on stays with the kernel, and libwebsockets 4.1 does not write to a connection that it may not
- * read (if it may read but has nothing to do with the bytes, it is woken by them without end).
+ * We write ourselves: while a request is handled and answered its socket is not read, so what a
+ * caller sends on stays with the kernel, and libwebsockets 4.1 does not write to a connection that
+ * it may not read (if it may read but has nothing to do with the bytes, it is woken by them without
+ * end).
  *
- * Header values are bounded by the fields of struct request. A value that does not fit is treated as
- * one that cannot be right: a host that is no host, a key that no key is. */
+ * Header values are bounded by the fields of struct request. A value that does not fit is treated
+ * as one that cannot be right: a host that is no host, a key that no key is. */
 #include "web/request.h"
 
 #include "base/clock.h"
@@ -24,7 +25,8 @@
 #define WRITE_TURN_MAX ((size_t)512 * 1024) /* per turn of the loop: others are waiting too */
 #define WRITE_STALL_S 30
 
-/* --- Headers in ---------------------------------------------------------------------------------- */
+/* --- Headers in ----------------------------------------------------------------------------------
+ */
 
 /* A value that is too long becomes "?", which is no valid value of any header read here. */
 static void copy_header(struct lws *lws, enum lws_token_indexes token, char *out, size_t size)
@@ -78,8 +80,9 @@ static void read_method(struct request *self)
         enum lws_token_indexes token;
         const char *name;
     } methods[] = {
-        { WSI_TOKEN_GET_URI, "GET" },       { WSI_TOKEN_POST_URI, "POST" },   { WSI_TOKEN_PUT_URI, "PUT" },
-        { WSI_TOKEN_DELETE_URI, "DELETE" }, { WSI_TOKEN_HEAD_URI, "HEAD" },   { WSI_TOKEN_PATCH_URI, "PATCH" },
+        { WSI_TOKEN_GET_URI, "GET" },         { WSI_TOKEN_POST_URI, "POST" },
+        { WSI_TOKEN_PUT_URI, "PUT" },         { WSI_TOKEN_DELETE_URI, "DELETE" },
+        { WSI_TOKEN_HEAD_URI, "HEAD" },       { WSI_TOKEN_PATCH_URI, "PATCH" },
         { WSI_TOKEN_OPTIONS_URI, "OPTIONS" },
     };
     for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
@@ -154,7 +157,8 @@ void request_on_gone(struct request *self, loop_fn fn, void *data)
     self->gone_data = data;
 }
 
-/* --- The answer ---------------------------------------------------------------------------------- */
+/* --- The answer ----------------------------------------------------------------------------------
+ */
 
 static const char *reason_of(int status)
 {
@@ -162,13 +166,31 @@ static const char *reason_of(int status)
         int status;
         const char *reason;
     } reasons[] = {
-        { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" }, { 304, "Not Modified" },
-        { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" },
-        { 405, "Method Not Allowed" }, { 406, "Not Acceptable" }, { 409, "Conflict" }, { 410, "Gone" },
-        { 411, "Length Required" }, { 413, "Content Too Large" }, { 415, "Unsupported Media Type" },
-        { 422, "Unprocessable Content" }, { 429, "Too Many Requests" }, { 499, "Client Closed Request" },
-        { 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 502, "Bad Gateway" },
-        { 503, "Service Unavailable" }, { 504, "Gateway Timeout" }, { 507, "Insufficient Storage" },
+        { 200, "OK" },
+        { 201, "Created" },
+        { 202, "Accepted" },
+        { 204, "No Content" },
+        { 304, "Not Modified" },
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 406, "Not Acceptable" },
+        { 409, "Conflict" },
+        { 410, "Gone" },
+        { 411, "Length Required" },
+        { 413, "Content Too Large" },
+        { 415, "Unsupported Media Type" },
+        { 422, "Unprocessable Content" },
+        { 429, "Too Many Requests" },
+        { 499, "Client Closed Request" },
+        { 500, "Internal Server Error" },
+        { 501, "Not Implemented" },
+        { 502, "Bad Gateway" },
+        { 503, "Service Unavailable" },
+        { 504, "Gateway Timeout" },
+        { 507, "Insufficient Storage" },
     };
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
         if (reasons[i].status == status)
@@ -188,27 +210,31 @@ void request_add_header(struct request *self, const char *name, const char *form
     buf_printf(&self->headers, "%s: %.*s\r\n", name, (int)strcspn(text, "\r\n"), text);
 }
 
-static bool was_carried_out(int status)
+/* An error without effect is not kept: the same request may succeed later under the same key. */
+static bool is_worth_keeping(const struct request *self)
 {
-    return status != 409 && status != 429 && status != 503;
+    return self->status < 400 || self->has_effect;
 }
 
-/* Everything but the payload is decided: keep it for a repetition, and let the socket tell when to write. */
+/* Everything but the payload is decided: keep it for a repetition, and let the socket tell when to
+ * write. */
 static void finish_answer(struct request *self, int status)
 {
     self->status = status;
     self->state = REQUEST_WRITING;
     self->on_gone = NULL;
     struct idempotency_entry *entry = steal_ptr(&self->kept);
-    if (entry && was_carried_out(status))
-        idempotency_keep(self->web->idempotency, entry, status, buf_str(&self->headers), self->payload);
+    if (entry && is_worth_keeping(self))
+        idempotency_keep(self->web->idempotency, entry, status, buf_str(&self->headers),
+                         self->payload);
     else if (entry)
         idempotency_drop(self->web->idempotency, entry);
     lws_set_timeout(self->lws, PENDING_TIMEOUT_HTTP_CONTENT, WRITE_STALL_S);
     watch_set(self->conn->watch, WATCH_WRITE);
 }
 
-void request_answer_bytes(struct request *self, int status, const char *content_type, struct bytes *payload)
+void request_answer_bytes(struct request *self, int status, const char *content_type,
+                          struct bytes *payload)
 {
     if (self->state == REQUEST_WRITING) {
         bytes_unref(payload);
@@ -225,7 +251,8 @@ void request_answer_empty(struct request *self, int status)
     request_answer_bytes(self, status, NULL, NULL);
 }
 
-void request_answer_text(struct request *self, int status, const char *content_type, const struct buf *text)
+void request_answer_text(struct request *self, int status, const char *content_type,
+                         const struct buf *text)
 {
     request_answer_bytes(self, status, content_type, bytes_copy(text->data, text->size));
 }
@@ -250,14 +277,16 @@ void request_answer_error(struct request *self, const struct error *err)
                                   message ? message : json_string("(not UTF-8)")));
 }
 
-void request_answer_again(struct request *self, int status, const char *headers, struct bytes *payload)
+void request_answer_again(struct request *self, int status, const char *headers,
+                          struct bytes *payload)
 {
     buf_puts(&self->headers, headers);
     request_add_header(self, "Idempotency-Replayed", "true");
     request_answer_bytes(self, status, NULL, bytes_ref(payload));
 }
 
-/* --- Out to the socket --------------------------------------------------------------------------- */
+/* --- Out to the socket ---------------------------------------------------------------------------
+ */
 
 static size_t payload_size(const struct request *self)
 {
@@ -302,7 +331,8 @@ int request_write(struct request *self)
     self->sent += (size_t)n;
     self->web->metrics.sent_bytes += (uint64_t)n;
     if (self->sent == self->head.size + payload_size(self)) {
-        metrics_count(&self->web->metrics, self->route, self->status, clock_now_us() - self->began_us);
+        metrics_count(&self->web->metrics, self->route, self->status,
+                      clock_now_us() - self->began_us);
         return 1;
     }
     lws_set_timeout(self->lws, PENDING_TIMEOUT_HTTP_CONTENT, WRITE_STALL_S);

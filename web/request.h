@@ -6,8 +6,8 @@
  *   all written           freed; the connection takes its next request
  *   the caller goes away  request_on_gone's function runs (unless answered), then freed
  *
- * A handler that answers later must set request_on_gone: after it ran the request must not be touched.
- * Each request is answered exactly once; a second answer is ignored. */
+ * A handler that answers later must set request_on_gone: after it ran the request must not be
+ * touched. Each request is answered exactly once; a second answer is ignored. */
 #pragma once
 
 #include "api/table.h"
@@ -55,6 +55,7 @@ struct request {
     loop_fn on_gone;
     void *gone_data;
     struct idempotency_entry *kept;
+    bool has_effect; /* something was done although the answer is an error: keep that answer */
 
     int status;
     bool must_close;
@@ -74,15 +75,20 @@ int request_write(struct request *self);
 /* fn runs once if the caller goes away before the answer. */
 void request_on_gone(struct request *self, loop_fn fn, void *data);
 
-/* Adds a header to the answer. Values are cut at line ends: nothing from a guest can add a header. */
-void request_add_header(struct request *self, const char *name, const char *format, ...) printf_like(3, 4);
+/* Adds a header to the answer. Values are cut at line ends: nothing from a guest can add a header.
+ */
+void request_add_header(struct request *self, const char *name, const char *format, ...)
+    printf_like(3, 4);
 /* Takes over a reference to payload (NULL: no body). content_type NULL: none. */
-void request_answer_bytes(struct request *self, int status, const char *content_type, struct bytes *payload);
+void request_answer_bytes(struct request *self, int status, const char *content_type,
+                          struct bytes *payload);
 /* Takes over body. */
 void request_answer_json(struct request *self, int status, json_t *body);
-void request_answer_text(struct request *self, int status, const char *content_type, const struct buf *text);
+void request_answer_text(struct request *self, int status, const char *content_type,
+                         const struct buf *text);
 void request_answer_empty(struct request *self, int status);
 /* {"code","message"} with the code's status. */
 void request_answer_error(struct request *self, const struct error *err);
 /* Sends an answer that was kept under an Idempotency-Key again. */
-void request_answer_again(struct request *self, int status, const char *headers, struct bytes *payload);
+void request_answer_again(struct request *self, int status, const char *headers,
+                          struct bytes *payload);

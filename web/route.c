@@ -13,7 +13,8 @@
 #define QUERY_BYTES_MAX 8192
 
 _Static_assert((int)API_ROLE_NONE == (int)ROLE_NONE && (int)API_ROLE_VIEWER == (int)ROLE_VIEWER &&
-                   (int)API_ROLE_OPERATOR == (int)ROLE_OPERATOR && (int)API_ROLE_ADMIN == (int)ROLE_ADMIN,
+                   (int)API_ROLE_OPERATOR == (int)ROLE_OPERATOR &&
+                   (int)API_ROLE_ADMIN == (int)ROLE_ADMIN,
                "the table's roles are those of keys");
 
 /* A row without a handler does not link. */
@@ -23,7 +24,8 @@ static const route_fn handlers[API_COUNT] = {
 #undef ROUTE_ROW
 };
 
-/* --- Headers ------------------------------------------------------------------------------------- */
+/* --- Headers -------------------------------------------------------------------------------------
+ */
 
 static int check_guard(struct request *self, struct error *err)
 {
@@ -79,18 +81,22 @@ static void split_pair(char *text, struct api_pair *pair)
     pair->value = value ? value : "";
 }
 
-/* libwebsockets has split the query at '&' and decoded each part. It does not tell an empty part from the
- * end, so all places are asked, and of an empty query it makes the part "/". Returns the number of pairs in text, or -1 when they do not fit. */
-static int read_pairs(struct lws *lws, char text[QUERY_BYTES_MAX], struct api_pair pairs[API_QUERY_MAX + 1])
+/* libwebsockets has split the query at '&' and decoded each part. It does not tell an empty part
+ * from the end, so all places are asked, and of an empty query it makes the part "/". Returns the
+ * number of pairs in text, or -1 when they do not fit. */
+static int read_pairs(struct lws *lws, char text[QUERY_BYTES_MAX],
+                      struct api_pair pairs[API_QUERY_MAX + 1])
 {
     size_t used = 0;
     int n = 0;
-    for (int i = 0; lws_hdr_total_length(lws, WSI_TOKEN_HTTP_URI_ARGS) > 0 && i <= API_QUERY_MAX; i++) {
+    for (int i = 0; lws_hdr_total_length(lws, WSI_TOKEN_HTTP_URI_ARGS) > 0 && i <= API_QUERY_MAX;
+         i++) {
         int size = lws_hdr_fragment_length(lws, WSI_TOKEN_HTTP_URI_ARGS, i);
         if (size <= 0)
             continue;
         int room = (int)(QUERY_BYTES_MAX - used);
-        if (size >= room || lws_hdr_copy_fragment(lws, text + used, room, WSI_TOKEN_HTTP_URI_ARGS, i) < 0)
+        if (size >= room ||
+            lws_hdr_copy_fragment(lws, text + used, room, WSI_TOKEN_HTTP_URI_ARGS, i) < 0)
             return -1;
         text[used + (size_t)size] = 0;
         if (strcmp(text + used, "/") == 0)
@@ -107,7 +113,8 @@ static int read_query(struct request *self, struct error *err)
     auto_free char *text = malloc(QUERY_BYTES_MAX);
     int n = text ? read_pairs(self->lws, text, pairs) : -1;
     if (n < 0)
-        return error_set(err, ERROR_TOO_LARGE, "the query is longer than %d bytes", QUERY_BYTES_MAX);
+        return error_set(err, ERROR_TOO_LARGE, "the query is longer than %d bytes",
+                         QUERY_BYTES_MAX);
     int ignored = 0;
     int r = api_check_query(&api_table[self->route], pairs, (size_t)n, &self->query, &ignored, err);
     count_ignored(self, ignored);
@@ -120,9 +127,11 @@ static int check_length(struct request *self, struct error *err)
                         ? (int64_t)self->web->limits.body_bytes
                         : BODY_MAX;
     if (self->is_chunked)
-        return error_set(err, ERROR_LENGTH_REQUIRED, "send the body with a Content-Length, not in chunks");
+        return error_set(err, ERROR_LENGTH_REQUIRED,
+                         "send the body with a Content-Length, not in chunks");
     if (self->length > limit)
-        return error_set(err, ERROR_TOO_LARGE, "the body is larger than %lld bytes", (long long)limit);
+        return error_set(err, ERROR_TOO_LARGE, "the body is larger than %lld bytes",
+                         (long long)limit);
     return 0;
 }
 
@@ -134,8 +143,8 @@ static int check_role(struct request *self, struct error *err)
         return 0;
     if (self->who.role == ROLE_NONE)
         return caller_refuse(self, err);
-    return error_set(err, ERROR_FORBIDDEN, "%s needs the role %s; this key has %s", op->name, names[op->role],
-                     role_name(self->who.role));
+    return error_set(err, ERROR_FORBIDDEN, "%s needs the role %s; this key has %s", op->name,
+                     names[op->role], role_name(self->who.role));
 }
 
 static int begin(struct request *self, struct error *err)
@@ -165,7 +174,8 @@ static int begin(struct request *self, struct error *err)
 void route_begin(struct request *self)
 {
     begin(self, &self->refused);
-    /* A body that will not be read in full ends the connection: the next request would begin in it. */
+    /* A body that will not be read in full ends the connection: the next request would begin in it.
+     */
     struct error length = { 0 };
     if (check_length(self, &length) < 0 || (!self->has_length && strchr("P", self->method[0])))
         self->must_close = true;
@@ -173,12 +183,14 @@ void route_begin(struct request *self)
         error_set(&self->refused, ERROR_QUOTA, "too many requests at once");
 }
 
-/* --- Body ---------------------------------------------------------------------------------------- */
+/* --- Body ----------------------------------------------------------------------------------------
+ */
 
 static int check_body(struct request *self, struct error *err)
 {
     const struct api_operation *op = &api_table[self->route];
-    if (self->raw.size > 0 && json_parse_object((const char *)self->raw.data, self->raw.size, &self->body, err) < 0)
+    if (self->raw.size > 0 &&
+        json_parse_object((const char *)self->raw.data, self->raw.size, &self->body, err) < 0)
         return -1;
     int ignored = 0;
     int r = api_check_body(op, self->body, &ignored, err);
@@ -192,10 +204,12 @@ static int check_key(const char *key, struct error *err)
 {
     size_t n = strlen(key);
     if (n > IDEMPOTENCY_KEY_MAX || strcmp(key, "?") == 0)
-        return error_set(err, ERROR_BAD_VALUE, "Idempotency-Key is longer than %d bytes", IDEMPOTENCY_KEY_MAX);
+        return error_set(err, ERROR_BAD_VALUE, "Idempotency-Key is longer than %d bytes",
+                         IDEMPOTENCY_KEY_MAX);
     for (size_t i = 0; i < n; i++) {
         if (key[i] < '!' || key[i] > '~')
-            return error_set(err, ERROR_BAD_VALUE, "Idempotency-Key holds something else than printable ASCII");
+            return error_set(err, ERROR_BAD_VALUE,
+                             "Idempotency-Key holds something else than printable ASCII");
     }
     return 0;
 }
@@ -210,18 +224,21 @@ static int begin_idempotent(struct request *self, struct error *err)
     buf_printf(&whole, "%s %s\n", self->method, self->path);
     buf_append(&whole, self->raw.data, self->raw.size);
     const struct kept_answer *kept = NULL;
-    r = idempotency_begin(self->web->idempotency, self->who.key_id, self->idempotency_key, whole.data, whole.size,
-                          clock_now_us(), &self->kept, &kept);
+    r = idempotency_begin(self->web->idempotency, self->who.key_id, self->idempotency_key,
+                          whole.data, whole.size, clock_now_us(), &self->kept, &kept);
     switch (r) {
     case IDEMPOTENCY_NEW: return 0;
     case IDEMPOTENCY_REPLAY:
         request_answer_again(self, kept->status, kept->headers, kept->payload);
         return 1;
     case IDEMPOTENCY_MISMATCH:
-        return error_set(err, ERROR_IDEMPOTENCY, "this Idempotency-Key was used for another request");
+        return error_set(err, ERROR_IDEMPOTENCY,
+                         "this Idempotency-Key was used for another request");
     case IDEMPOTENCY_RUNNING:
-        return error_set(err, ERROR_CONFLICT, "the first request under this Idempotency-Key is still running");
-    default: return error_set(err, ERROR_QUOTA, "too many requests with an Idempotency-Key are running");
+        return error_set(err, ERROR_CONFLICT,
+                         "the first request under this Idempotency-Key is still running");
+    default:
+        return error_set(err, ERROR_QUOTA, "too many requests with an Idempotency-Key are running");
     }
 }
 

@@ -2,8 +2,8 @@
  *
  * route_begin runs when the headers are in and decides whether the body is worth reading; route_run
  * when it is complete. Each refusal is the first rule that is broken, in this order: host, origin,
- * path, method, caller, role, length, media type, query, JSON, fields. What a caller may not know (which
- * sandboxes exist) comes last, from the farm. */
+ * path, method, caller, role, length, media type, query, JSON, fields. What a caller may not know
+ * (which sandboxes exist) comes last, from the farm. */
 #pragma once
 
 #include "web/request.h"

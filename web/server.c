@@ -1,8 +1,9 @@
-/* libwebsockets on the daemon's loop. It parses HTTP/1 and reads the sockets; everything that is policy
- * is elsewhere: web/listener.c accepts, web/route.c decides, web/request.c answers.
+/* libwebsockets on the daemon's loop. It parses HTTP/1 and reads the sockets; everything that is
+ * policy is elsewhere: web/listener.c accepts, web/route.c decides, web/request.c answers.
  *
- * The callback below is a dispatcher: one line per reason. libwebsockets knows the connection as its
- * opaque pointer. HTTP/2 and WebSocket upgrades are refused (streams come with their own protocol). */
+ * The callback below is a dispatcher: one line per reason. libwebsockets knows the connection as
+ * its opaque pointer. HTTP/2 and WebSocket upgrades are refused (streams come with their own
+ * protocol). */
 #define LOG_MODULE "web"
 #include "web/server.h"
 
@@ -24,7 +25,8 @@ static struct conn *conn_of(struct lws *lws)
     return lws_get_opaque_user_data(lws);
 }
 
-/* --- Events of a connection ---------------------------------------------------------------------- */
+/* --- Events of a connection ----------------------------------------------------------------------
+ */
 
 static int handle_headers(struct lws *lws)
 {
@@ -120,13 +122,18 @@ static int refuse_upgrade(struct lws *lws)
     struct request *request = conn && !conn->request ? request_new(conn->web, conn, lws) : NULL;
     if (!request)
         return -1;
-    struct guard_facts facts = { .is_unix = conn->is_unix, .is_upgrade = true, .host = request->host,
-                                 .origin = request->origin, .fetch_site = request->fetch_site, .content_type = "" };
+    struct guard_facts facts = { .is_unix = conn->is_unix,
+                                 .is_upgrade = true,
+                                 .host = request->host,
+                                 .origin = request->origin,
+                                 .fetch_site = request->fetch_site,
+                                 .content_type = "" };
     struct error *err = &request->refused;
     if (guard_check(&conn->web->hosts, &facts, err) == 0)
         error_set(err, ERROR_NOT_FOUND, "there is no WebSocket at this path");
     char text[256];
-    int n = snprintf(text, sizeof text, "HTTP/1.1 %d Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    int n = snprintf(text, sizeof text,
+                     "HTTP/1.1 %d Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
                      error_code_status(err->code));
     request->state = REQUEST_WRITING;
     metrics_count(&conn->web->metrics, ROUTE_UNKNOWN, error_code_status(err->code), 0);
@@ -135,8 +142,8 @@ static int refuse_upgrade(struct lws *lws)
     return -1;
 }
 
-static int handle_event(struct lws *lws, enum lws_callback_reasons reason, void *user maybe_unused, void *in,
-                        size_t size)
+static int handle_event(struct lws *lws, enum lws_callback_reasons reason, void *user maybe_unused,
+                        void *in, size_t size)
 {
     switch (reason) {
     case LWS_CALLBACK_HTTP: return handle_headers(lws);
@@ -149,7 +156,8 @@ static int handle_event(struct lws *lws, enum lws_callback_reasons reason, void 
     }
 }
 
-/* --- Starting and ending ------------------------------------------------------------------------- */
+/* --- Starting and ending -------------------------------------------------------------------------
+ */
 
 static void log_line(int level, const char *line)
 {
@@ -161,7 +169,8 @@ static struct web_limits fill_limits(struct web_limits given)
 {
     return (struct web_limits){
         .connections = given.connections ? given.connections : 512,
-        .connections_per_address = given.connections_per_address ? given.connections_per_address : 256,
+        .connections_per_address =
+            given.connections_per_address ? given.connections_per_address : 256,
         .requests = given.requests ? given.requests : 1024,
         .body_bytes = given.body_bytes ? given.body_bytes : (size_t)8 << 20,
         .idle_s = given.idle_s ? given.idle_s : 60,
@@ -195,12 +204,14 @@ static void fill_hosts(struct web *self, const struct web_config *config)
     self->hosts.names = copy_list(config->hosts);
     self->hosts.addresses = copy_list(addresses);
     for (; *addresses; addresses++)
-        self->hosts.any_address |= strcmp(*addresses, "0.0.0.0") == 0 || strcmp(*addresses, "::") == 0;
+        self->hosts.any_address |=
+            strcmp(*addresses, "0.0.0.0") == 0 || strcmp(*addresses, "::") == 0;
 }
 
 static int create_context(struct web *self, struct error *err)
 {
-    static const struct lws_protocols protocols[] = { { .name = "http", .callback = handle_event }, { .name = NULL } };
+    static const struct lws_protocols protocols[] = { { .name = "http", .callback = handle_event },
+                                                      { .name = NULL } };
     void *loops[1] = { &self->loop->uv };
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
@@ -268,8 +279,8 @@ int web_port(const struct web *self)
     return self->port;
 }
 
-/* libwebsockets closes its handles on the loop: the first call begins that, the second, after the loop
- * has turned, frees the rest. */
+/* libwebsockets closes its handles on the loop: the first call begins that, the second, after the
+ * loop has turned, frees the rest. */
 static void destroy_context(struct web *self)
 {
     if (!self->lws)

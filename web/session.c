@@ -29,7 +29,8 @@ struct sessions *sessions_free(struct sessions *self)
     return NULL;
 }
 
-int sessions_add(struct sessions *self, const char *secret, int64_t now_us, char ret_id[SESSION_ID_CHARS + 1])
+int sessions_add(struct sessions *self, const char *secret, int64_t now_us,
+                 char ret_id[SESSION_ID_CHARS + 1])
 {
     if (strlen(secret) >= SESSION_SECRET_MAX)
         return -EINVAL;
@@ -50,7 +51,8 @@ int sessions_add(struct sessions *self, const char *secret, int64_t now_us, char
     return 0;
 }
 
-/* Ids are compared in constant time: a prefix that is right must not show in how long a miss takes. */
+/* Ids are compared in constant time: a prefix that is right must not show in how long a miss takes.
+ */
 static bool is_same(const char *a, const char *b)
 {
     unsigned char differs = 0;

@@ -18,16 +18,18 @@ struct web_limits {
 struct web_config {
     const char *const *addresses; /* numeric, NULL-terminated; NULL: 127.0.0.1 only */
     int port;                     /* of all addresses; 0: the kernel chooses one (see web_port) */
-    const char *socket_dir;       /* the unix socket is socket_dir/api.sock, mode 0600; NULL: none */
-    const char *const *hosts;     /* more names that a Host header may carry, NULL-terminated, or NULL */
-    const char *ui_dir;           /* serve pages from here instead of the built-in ones; NULL: built-in */
+    const char *socket_dir; /* the unix socket is socket_dir/api.sock, mode 0600; NULL: none */
+    const char *const
+        *hosts;         /* more names that a Host header may carry, NULL-terminated, or NULL */
+    const char *ui_dir; /* serve pages from here instead of the built-in ones; NULL: built-in */
     struct web_limits limits;
 };
 
 struct web;
 
 /* Binds everything before it returns: port_in_use when an address is taken, bad_config when one is
- * not numeric. Serves as soon as the loop runs. Borrows farm and loop; config may go after return. */
+ * not numeric. Serves as soon as the loop runs. Borrows farm and loop; config may go after return.
+ */
 int web_new(struct web **ret, const struct web_config *config, struct farm *farm, struct loop *loop,
             struct error *err);
 /* The TCP port really bound; 0 when there is no address. */

@@ -1,5 +1,5 @@
-/* Header values that the server reads itself. Lines: Host, Origin, Sec-Fetch-Site, Content-Type, Accept,
- * If-None-Match, Cookie. */
+/* Header values that the server reads itself. Lines: Host, Origin, Sec-Fetch-Site, Content-Type,
+ * Accept, If-None-Match, Cookie. */
 #include "web/guard.h"
 #include "web/negotiate.h"
 
@@ -22,7 +22,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const char *line = rest ? strsep(&rest, "\n") : "";
         lines[i] = line;
     }
-    struct guard_facts facts = { .has_body = true, .host = lines[0], .origin = lines[1], .fetch_site = lines[2],
+    struct guard_facts facts = { .has_body = true,
+                                 .host = lines[0],
+                                 .origin = lines[1],
+                                 .fetch_site = lines[2],
                                  .content_type = lines[3] };
     char value[16];
     guard_check(&hosts, &facts, NULL);

@@ -4,7 +4,8 @@
 #include "base/buf.h"
 #include "cli/request.h"
 
-/* The exit status. Functions of the client return one of these; whoever meets the failure prints it. */
+/* The exit status. Functions of the client return one of these; whoever meets the failure prints
+ * it. */
 enum cli_status {
     CLI_OK = 0,
     CLI_FAILED = 1,      /* the daemon answered an error, or a local file failed */
@@ -18,10 +19,10 @@ struct cli {
     char *key;         /* NULL: none */
     long timeout_s;
     bool is_json, has_header, has_progress;
-    bool has_progress_line; /* a line is being rewritten on the terminal */
+    bool has_progress_line;      /* a line is being rewritten on the terminal */
     const char *progress_format; /* of the last line, and when it was shown */
     int64_t progress_us;
-    void *curl;             /* one connection, kept for all requests of a run */
+    void *curl; /* one connection, kept for all requests of a run */
 };
 
 /* From the global flags and the environment. */
@@ -29,14 +30,15 @@ int cli_init(struct cli *self, const struct request *request, struct error *err)
 void cli_deinit(struct cli *self);
 
 /* Prints "deskfarm: CODE: message" and returns status. */
-int cli_fail(struct cli *self, int status, const char *code, const char *format, ...) printf_like(4, 5);
+int cli_fail(struct cli *self, int status, const char *code, const char *format, ...)
+    printf_like(4, 5);
 int cli_fail_error(struct cli *self, int status, const struct error *err);
 
 /* An answer with a status below 400. */
 struct reply {
     int status;
-    struct buf text;    /* as it came */
-    json_t *json;       /* NULL when it is no JSON object */
+    struct buf text; /* as it came */
+    json_t *json;    /* NULL when it is no JSON object */
     char content_type[64];
 };
 
@@ -45,5 +47,7 @@ void reply_deinit(struct reply *self);
 /* Completes an abbreviated id, checks the request by its rows, sends it, prints what went wrong.
  * CLI_OK: the caller owns ret. */
 int cli_send(struct cli *self, struct request *request, struct reply *ret);
-/* The same for an operation that the verb needs on the way: id may be NULL, body is borrowed or NULL. */
-int cli_call(struct cli *self, enum api_id operation, const char *id, json_t *body, struct reply *ret);
+/* The same for an operation that the verb needs on the way: id may be NULL, body is borrowed or
+ * NULL. */
+int cli_call(struct cli *self, enum api_id operation, const char *id, json_t *body,
+             struct reply *ret);

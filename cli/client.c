@@ -1,8 +1,9 @@
-/* HTTP to the daemon by libcurl, one request at a time. Proxies are left aside for a daemon on this host;
- * redirects are not followed; an answer has at most REPLY_MAX bytes.
+/* HTTP to the daemon by libcurl, one request at a time. Proxies are left aside for a daemon on
+ * this host; redirects are not followed; an answer has at most REPLY_MAX bytes.
  *
- * The id in a path may be the beginning of one, with or without its kind ("sb-"): one that is shorter
- * than ids are is looked up in the list it belongs to. Ids of full length cost no extra request. */
+ * The id in a path may be the beginning of one, with or without its kind ("sb-"): one that is
+ * shorter than ids are is looked up in the list it belongs to. Ids of full length cost no extra
+ * request. */
 #include "cli/cli.h"
 
 #include "base/fs.h"
@@ -21,26 +22,29 @@
 #define TIMEOUT_S 660 /* the longest wait that the API allows, and a minute */
 #define CONNECT_S 10
 
-/* --- Where the daemon is ------------------------------------------------------------------------- */
+/* --- Where the daemon is ---------------------------------------------------------------------- */
 
 /* dir/deskfarm below the home or XDG directory. */
 static char *user_dir(const char *xdg, const char *home_dir)
 {
     char *path = NULL;
     const char *base = getenv(xdg), *home = getenv("HOME");
-    int n = base && *base == '/' ? asprintf(&path, "%s/deskfarm", base)
-                                 : asprintf(&path, "%s/%s/deskfarm", home ? home : "/tmp", home_dir);
+    int n = base && *base == '/'
+                ? asprintf(&path, "%s/deskfarm", base)
+                : asprintf(&path, "%s/%s/deskfarm", home ? home : "/tmp", home_dir);
     return n < 0 ? NULL : path;
 }
 
-/* The socket in the state directory that deskfarmd uses when it is not told another; NULL when it cannot
- * be opened. */
+/* The socket in the state directory that deskfarmd uses when it is not told another; NULL when
+ * it cannot be opened. */
 static char *find_socket(void)
 {
-    auto_free char *dir = geteuid() == 0 ? strdup("/var/lib/deskfarm") : user_dir("XDG_STATE_HOME", ".local/state");
+    auto_free char *dir =
+        geteuid() == 0 ? strdup("/var/lib/deskfarm") : user_dir("XDG_STATE_HOME", ".local/state");
     auto_free char *path = dir ? fs_join(dir, "api.sock") : NULL;
     struct stat st;
-    bool is_usable = path && stat(path, &st) == 0 && S_ISSOCK(st.st_mode) && access(path, R_OK | W_OK) == 0;
+    bool is_usable =
+        path && stat(path, &st) == 0 && S_ISSOCK(st.st_mode) && access(path, R_OK | W_OK) == 0;
     return is_usable ? steal_ptr(&path) : NULL;
 }
 
@@ -51,7 +55,8 @@ static int set_url(struct cli *self, const char *url, struct error *err)
     else if (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0)
         self->url = strdup(url);
     else
-        return error_set(err, ERROR_BAD_VALUE, "--url: \"%.80s\" begins with neither http:// nor unix:", url);
+        return error_set(err, ERROR_BAD_VALUE,
+                         "--url: \"%.80s\" begins with neither http:// nor unix:", url);
     for (size_t n = self->url ? strlen(self->url) : 0; n > 0 && self->url[n - 1] == '/'; n--)
         self->url[n - 1] = 0;
     return 0;
@@ -108,7 +113,8 @@ int cli_init(struct cli *self, const struct request *request, struct error *err)
         char *end;
         self->timeout_s = strtol(timeout, &end, 10);
         if (*end || self->timeout_s < 1 || self->timeout_s > 86400)
-            return error_set(err, ERROR_BAD_VALUE, "--timeout: \"%.20s\" is not 1 to 86400 seconds", timeout);
+            return error_set(err, ERROR_BAD_VALUE, "--timeout: \"%.20s\" is not 1 to 86400 seconds",
+                             timeout);
     }
     int r = find_daemon(self, request, err);
     return r < 0 ? r : find_key(self, request, err);
@@ -124,7 +130,7 @@ void cli_deinit(struct cli *self)
     *self = (struct cli){ 0 };
 }
 
-/* --- Failing ------------------------------------------------------------------------------------- */
+/* --- Failing ---------------------------------------------------------------------------------- */
 
 int cli_fail(struct cli *self, int status, const char *code, const char *format, ...)
 {
@@ -144,7 +150,7 @@ int cli_fail_error(struct cli *self, int status, const struct error *err)
     return cli_fail(self, status, error_code_name(err->code), "%s", err->message);
 }
 
-/* --- One exchange -------------------------------------------------------------------------------- */
+/* --- One exchange ----------------------------------------------------------------------------- */
 
 void reply_deinit(struct reply *self)
 {
@@ -158,7 +164,8 @@ static size_t receive(char *data, size_t size, size_t n, void *out)
     return buf_append(out, data, size * n) < 0 ? 0 : size * n;
 }
 
-static struct curl_slist *make_headers(const struct cli *self, const char *idempotency_key, bool has_body)
+static struct curl_slist *make_headers(const struct cli *self, const char *idempotency_key,
+                                       bool has_body)
 {
     auto_free char *key = NULL, *idempotency = NULL;
     struct curl_slist *list = curl_slist_append(NULL, "Accept: application/json");
@@ -178,7 +185,8 @@ static int prepare(struct cli *self, const char *method, const char *target, str
         self->curl = curl_easy_init();
     else
         curl_easy_reset(self->curl);
-    if (!self->curl || asprintf(&url, "%s%s", self->url ? self->url : "http://localhost", target) < 0)
+    if (!self->curl ||
+        asprintf(&url, "%s%s", self->url ? self->url : "http://localhost", target) < 0)
         return error_set(err, ERROR_INTERNAL, "out of memory");
     CURL *curl = self->curl;
     curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -200,9 +208,10 @@ static int fail_unreachable(struct cli *self, CURLcode code, const char *detail)
     const char *what = *detail ? detail : curl_easy_strerror(code);
     if (code == CURLE_OPERATION_TIMEDOUT)
         return cli_fail(self, CLI_UNREACHABLE, "timeout", "%s: %s", where, what);
-    return cli_fail(self, CLI_UNREACHABLE, "unreachable",
-                    "%s: %s. Start the daemon with `deskfarmd`, or name another by --url or DESKFARM_URL.",
-                    where, what);
+    return cli_fail(
+        self, CLI_UNREACHABLE, "unreachable",
+        "%s: %s. Start the daemon with `deskfarmd`, or name another by --url or DESKFARM_URL.",
+        where, what);
 }
 
 /* OpenSandbox's shape: {"code", "message"}; some gateways put it under "error". */
@@ -218,7 +227,8 @@ static int fail_answer(struct cli *self, const struct reply *reply)
     if (message)
         return cli_fail(self, CLI_FAILED, json_get_string(error, "code", status), "%s", message);
     const char *text = reply->text.size ? (const char *)reply->text.data : "no text";
-    return cli_fail(self, CLI_FAILED, status, "%.*s", (int)MIN(strcspn(text, "\r\n"), (size_t)300), text);
+    return cli_fail(self, CLI_FAILED, status, "%.*s", (int)MIN(strcspn(text, "\r\n"), (size_t)300),
+                    text);
 }
 
 static int finish(struct cli *self, struct reply *reply)
@@ -236,8 +246,8 @@ static int finish(struct cli *self, struct reply *reply)
     return status < 400 ? CLI_OK : fail_answer(self, reply);
 }
 
-static int exchange(struct cli *self, const struct api_operation *op, const char *target, const json_t *body,
-                    const char *idempotency_key, struct reply *ret)
+static int exchange(struct cli *self, const struct api_operation *op, const char *target,
+                    const json_t *body, const char *idempotency_key, struct reply *ret)
 {
     struct error err = { 0 };
     auto_buf struct buf text = BUF_INIT;
@@ -267,7 +277,7 @@ static int exchange(struct cli *self, const struct api_operation *op, const char
     return status;
 }
 
-/* --- Ids ----------------------------------------------------------------------------------------- */
+/* --- Ids -------------------------------------------------------------------------------------- */
 
 /* Whether text begins an id, or what follows the id's kind. */
 static bool is_prefix(const char *text, const char *id)
@@ -287,7 +297,8 @@ static int search_page(struct cli *self, const json_t *items, const char *text, 
         if (!is_prefix(text, id) || strcmp(found, id) == 0)
             continue;
         if (*found)
-            return cli_fail(self, CLI_USAGE, "ambiguous", "\"%s\" begins %s and %s", text, found, id);
+            return cli_fail(self, CLI_USAGE, "ambiguous", "\"%s\" begins %s and %s", text, found,
+                            id);
         snprintf(found, ID_MAX, "%s", id);
     }
     return CLI_OK;
@@ -334,7 +345,7 @@ static int complete_id(struct cli *self, struct request *request)
     return status;
 }
 
-/* --- Requests ------------------------------------------------------------------------------------ */
+/* --- Requests --------------------------------------------------------------------------------- */
 
 int cli_send(struct cli *self, struct request *request, struct reply *ret)
 {
@@ -346,10 +357,12 @@ int cli_send(struct cli *self, struct request *request, struct reply *ret)
     if (status != CLI_OK)
         return status;
     auto_free char *target = request_target(request);
-    return exchange(self, request->op, target, request->body, request_own(request, "idempotency-key"), ret);
+    return exchange(self, request->op, target, request->body,
+                    request_own(request, "idempotency-key"), ret);
 }
 
-int cli_call(struct cli *self, enum api_id operation, const char *id, json_t *body, struct reply *ret)
+int cli_call(struct cli *self, enum api_id operation, const char *id, json_t *body,
+             struct reply *ret)
 {
     auto_json json_t *own = json_object();
     struct request request = {

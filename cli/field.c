@@ -1,5 +1,5 @@
-/* The rows say what a text becomes, so a flag needs no code of its own. Only the type is decided here;
- * limits and required fields are api_check_body's and api_check_query's. */
+/* The rows say what a text becomes, so a flag needs no code of its own. Only the type is decided
+ * here; limits and required fields are api_check_body's and api_check_query's. */
 #include "cli/field.h"
 
 #include <ctype.h>
@@ -62,7 +62,7 @@ bool field_can_be_off(const struct api_field *row)
     return row->type == API_BOOLEAN || row->or_false || row->is_nullable;
 }
 
-/* --- Values -------------------------------------------------------------------------------------- */
+/* --- Values ----------------------------------------------------------------------------------- */
 
 static json_t *parse_integer(const char *text)
 {
@@ -122,7 +122,8 @@ static json_t *parse_value(const struct api_field *row, const char *text)
     case API_INTEGER: return parse_integer(text);
     case API_NUMBER: return parse_number(text);
     case API_BOOLEAN: return parse_boolean(text);
-    case API_OBJECT: return *text == '{' || !row->fields ? parse_json(text) : parse_tuple(row->fields, text);
+    case API_OBJECT:
+        return *text == '{' || !row->fields ? parse_json(text) : parse_tuple(row->fields, text);
     case API_ARRAY:
     case API_STRING_MAP: return parse_json(text);
     default: return NULL;
@@ -145,10 +146,11 @@ static int fail(const struct api_field *row, const char *path, const char *text,
 {
     /* Text that is no UTF-8 is not repeated: the terminal would show rubbish. */
     auto_json json_t *shown = json_string(text);
-    return error_set(err, ERROR_BAD_VALUE, "%s: \"%.60s\" is not %s", path, shown ? text : "?", expected(row));
+    return error_set(err, ERROR_BAD_VALUE, "%s: \"%.60s\" is not %s", path, shown ? text : "?",
+                     expected(row));
 }
 
-/* --- Setting ------------------------------------------------------------------------------------- */
+/* --- Setting ---------------------------------------------------------------------------------- */
 
 /* The object under name; one that is not there, or was turned off, is made. */
 static json_t *child(json_t *object, const char *name, bool is_array)
@@ -161,8 +163,8 @@ static json_t *child(json_t *object, const char *name, bool is_array)
     return value;
 }
 
-static int set_entry(json_t *object, const struct api_field *row, const char *path, const char *text,
-                     struct error *err)
+static int set_entry(json_t *object, const struct api_field *row, const char *path,
+                     const char *text, struct error *err)
 {
     const char *equals = strchr(text, '=');
     auto_free char *name = equals && equals > text ? strndup(text, (size_t)(equals - text)) : NULL;
@@ -202,7 +204,8 @@ static json_t *reach(const struct api_field **rows, json_t *object, const char *
     }
 }
 
-int field_set(const struct api_field *rows, json_t *object, const char *path, const char *text, struct error *err)
+int field_set(const struct api_field *rows, json_t *object, const char *path, const char *text,
+              struct error *err)
 {
     const struct api_field *row = field_find(rows, path);
     const char *last = path;
@@ -219,7 +222,9 @@ int field_set_off(const struct api_field *rows, json_t *object, const char *path
     const char *last = path;
     object = reach(&rows, object, &last);
     json_t *off = row->type == API_BOOLEAN || row->or_false ? json_false() : json_null();
-    return json_object_set(object, row->name, off) < 0 ? error_set(err, ERROR_BAD_VALUE, "%s: bad name", path) : 0;
+    return json_object_set(object, row->name, off) < 0
+               ? error_set(err, ERROR_BAD_VALUE, "%s: bad name", path)
+               : 0;
 }
 
 int field_set_query(const struct api_field *rows, json_t *query, const char *path, const char *text,
@@ -227,7 +232,8 @@ int field_set_query(const struct api_field *rows, json_t *query, const char *pat
 {
     const struct api_field *row = field_find(rows, path);
     const char *before = json_string_value(json_array_get(json_object_get(query, row->name), 0));
-    json_t *value = row->type == API_RECTS && before ? json_sprintf("%s;%s", before, text) : json_string(text);
+    json_t *value =
+        row->type == API_RECTS && before ? json_sprintf("%s;%s", before, text) : json_string(text);
     if (row->type != API_ARRAY && row->type != API_STRING_MAP)
         json_object_del(query, row->name);
     if (!value)

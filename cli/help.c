@@ -28,7 +28,7 @@ const char *help_text(const struct verb *verb, const struct api_operation *op)
     return api_find(verb->operation)->text;
 }
 
-/* --- One option ---------------------------------------------------------------------------------- */
+/* --- One option ------------------------------------------------------------------------------- */
 
 static void put_upper(struct buf *out, const char *name)
 {
@@ -85,12 +85,14 @@ static void put_row_text(struct buf *out, const struct api_field *row)
     if (row->fallback) {
         size_t n = strlen(row->fallback);
         bool is_quoted = n >= 2 && row->fallback[0] == '"';
-        snprintf(note, sizeof note, "default %.*s", (int)(is_quoted ? n - 2 : n), row->fallback + is_quoted);
+        snprintf(note, sizeof note, "default %.*s", (int)(is_quoted ? n - 2 : n),
+                 row->fallback + is_quoted);
         put_note(out, &has_note, note);
     }
     if (row->is_required)
         put_note(out, &has_note, "required");
-    bool can_repeat = row->type == API_ARRAY || row->type == API_STRING_MAP || row->type == API_RECTS;
+    bool can_repeat =
+        row->type == API_ARRAY || row->type == API_STRING_MAP || row->type == API_RECTS;
     if (can_repeat && !strcasestr(row->text ? row->text : "", "repeatable"))
         put_note(out, &has_note, "repeatable");
     buf_printf(out, "%s%s", has_note ? ")" : "", has_stop ? "." : "");
@@ -102,7 +104,8 @@ static const struct api_field *row_of(const struct api_operation *op, const char
     return row || !op ? row : field_find(op->body, path);
 }
 
-static void tell_flag(const struct flag *flag, const struct api_operation *op, help_option_fn fn, void *data)
+static void tell_flag(const struct flag *flag, const struct api_operation *op, help_option_fn fn,
+                      void *data)
 {
     auto_buf struct buf term = BUF_INIT, text = BUF_INIT;
     const struct api_field *row = flag->field ? row_of(op, flag->field) : NULL;
@@ -133,7 +136,8 @@ static void put_option_name(struct buf *out, const char *path)
 }
 
 /* is_branch: its fields are options of their own, so only turning it off is left. */
-static void tell_row(const struct api_field *row, const char *path, bool is_branch, help_option_fn fn, void *data)
+static void tell_row(const struct api_field *row, const char *path, bool is_branch,
+                     help_option_fn fn, void *data)
 {
     auto_buf struct buf term = BUF_INIT, text = BUF_INIT;
     buf_puts(&term, field_is_switch(row) ? "--[no-]" : is_branch ? "--no-" : "--");
@@ -146,7 +150,7 @@ static void tell_row(const struct api_field *row, const char *path, bool is_bran
     fn(data, buf_str(&term), buf_str(&text));
 }
 
-/* --- All options --------------------------------------------------------------------------------- */
+/* --- All options ------------------------------------------------------------------------------ */
 
 static bool is_hidden(const struct verb *verb, const char *path)
 {
@@ -167,9 +171,10 @@ static bool has_name(const struct verb *verb, const char *name)
     return false;
 }
 
-/* prefix ends with '.' or is empty. An object that takes its fields in one value needs no line for each. */
-static void tell_rows(const struct verb *verb, const struct api_field *rows, const char *prefix, help_option_fn fn,
-                      void *data)
+/* prefix ends with '.' or is empty. An object that takes its fields in one value needs no line
+ * for each. */
+static void tell_rows(const struct verb *verb, const struct api_field *rows, const char *prefix,
+                      help_option_fn fn, void *data)
 {
     for (; rows && rows->name; rows++) {
         char path[PATH_BYTES];
@@ -187,7 +192,8 @@ static void tell_rows(const struct verb *verb, const struct api_field *rows, con
     }
 }
 
-void help_each_option(const struct verb *verb, const struct api_operation *op, help_option_fn fn, void *data)
+void help_each_option(const struct verb *verb, const struct api_operation *op, help_option_fn fn,
+                      void *data)
 {
     if (!op && verb->operation)
         op = api_find(verb->operation);
@@ -205,7 +211,7 @@ void help_each_global(help_option_fn fn, void *data)
         tell_flag(flag, NULL, fn, data);
 }
 
-/* --- On the terminal ----------------------------------------------------------------------------- */
+/* --- On the terminal -------------------------------------------------------------------------- */
 
 /* Columns of UTF-8 text; nothing here is wider than one. */
 static int width_of(const char *text, size_t n)
@@ -307,10 +313,12 @@ void help_print_overview(void)
          "Drives a farm of sandboxed desktops over the API of deskfarmd.\n\nVerbs:");
     for (size_t i = 0; verbs[i]; i++) {
         char term[128];
-        snprintf(term, sizeof term, "%s%s%s", verbs[i]->name, *verbs[i]->usage ? " " : "", verbs[i]->usage);
+        snprintf(term, sizeof term, "%s%s%s", verbs[i]->name, *verbs[i]->usage ? " " : "",
+                 verbs[i]->usage);
         print_term(term, help_summary(verbs[i], NULL));
     }
     help_each_global(print_option, &has_any);
     puts("\nAn ID may be shortened as long as it is clear. `deskfarm help VERB` tells more.\n"
-         "Exit status: 0 done, 1 an error of the daemon, 2 wrong usage, 3 no answer from the daemon.");
+         "Exit status: 0 done, 1 an error of the daemon, 2 wrong usage, 3 no answer from the "
+         "daemon.");
 }

@@ -7,7 +7,8 @@
 typedef void (*help_option_fn)(void *data, const char *term, const char *text);
 
 /* All options of a verb except the global ones. op: that of a generic verb, or NULL. */
-void help_each_option(const struct verb *verb, const struct api_operation *op, help_option_fn fn, void *data);
+void help_each_option(const struct verb *verb, const struct api_operation *op, help_option_fn fn,
+                      void *data);
 void help_each_global(help_option_fn fn, void *data);
 const char *help_summary(const struct verb *verb, const struct api_operation *op);
 const char *help_text(const struct verb *verb, const struct api_operation *op); /* NULL: none */

@@ -112,7 +112,10 @@ int main(int argc, char **argv)
     if (json_object_get(own, "help"))
         return finish(CLI_OK);
     if (1 + used == argc)
-        return finish(argc == 1 ? CLI_USAGE : fail_usage(NULL, (error_set(&err, ERROR_MISSING_FIELD, "a verb is missing"), &err)));
+        return finish(
+            argc == 1 ? CLI_USAGE
+                      : fail_usage(NULL, (error_set(&err, ERROR_MISSING_FIELD, "a verb is missing"),
+                                          &err)));
     curl_global_init(CURL_GLOBAL_DEFAULT);
     int status = run(own, argc - 1 - used, argv + 1 + used);
     curl_global_cleanup();

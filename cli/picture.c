@@ -26,7 +26,8 @@ int picture_decode(const char *text, size_t size, struct buf *out)
         return -EINVAL;
     for (size_t i = 0; i < size; i += 4) {
         bool is_last = i + 4 == size;
-        size_t n_pad = is_last ? (size_t)(text[i + 3] == '=') + (text[i + 3] == '=' && text[i + 2] == '=') : 0;
+        size_t n_pad =
+            is_last ? (size_t)(text[i + 3] == '=') + (text[i + 3] == '=' && text[i + 2] == '=') : 0;
         uint32_t bits = 0;
         for (size_t k = 0; k < 4; k++) {
             int value = k >= 4 - n_pad ? 0 : digit(text[i + k]);
@@ -58,7 +59,8 @@ int picture_check(struct cli *cli, const char *file)
 {
     if (strcmp(file, "-") != 0 || !isatty(STDOUT_FILENO))
         return CLI_OK;
-    return cli_fail(cli, CLI_USAGE, "terminal", "standard output is a terminal; name a file with -o FILE");
+    return cli_fail(cli, CLI_USAGE, "terminal",
+                    "standard output is a terminal; name a file with -o FILE");
 }
 
 /* Pipes and devices cannot be replaced by a new file. */
@@ -87,7 +89,8 @@ int picture_write(struct cli *cli, const char *file, const void *data, size_t si
     if (strcmp(file, "-") == 0)
         return fwrite(data, 1, size, stdout) == size ? CLI_OK : CLI_FAILED;
     bool is_special = stat(file, &st) == 0 && !S_ISREG(st.st_mode);
-    int r = is_special ? write_special(file, data, size, &err) : fs_write_atomic(file, data, size, 0666, &err);
+    int r = is_special ? write_special(file, data, size, &err)
+                       : fs_write_atomic(file, data, size, 0666, &err);
     return r < 0 ? cli_fail_error(cli, CLI_FAILED, &err) : CLI_OK;
 }
 
@@ -101,7 +104,9 @@ int picture_save(struct cli *cli, const json_t *answer, const char *file)
         return cli_fail(cli, CLI_FAILED, "bad_image", "the answer's image is not base64");
     int status = picture_write(cli, file, bytes.data, bytes.size);
     if (status == CLI_OK && strcmp(file, "-") != 0)
-        printf("%s\t%zu\t%lldx%lld\tframe %lld\n", file, bytes.size, (long long)json_get_int(image, "width", 0),
-               (long long)json_get_int(image, "height", 0), (long long)json_get_int(image, "frame", 0));
+        printf("%s\t%zu\t%lldx%lld\tframe %lld\n", file, bytes.size,
+               (long long)json_get_int(image, "width", 0),
+               (long long)json_get_int(image, "height", 0),
+               (long long)json_get_int(image, "frame", 0));
     return status;
 }

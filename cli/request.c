@@ -1,6 +1,6 @@
-/* The parser knows three kinds of flags, in this order: those of the verb's own short table, the rows of its
- * operation by their dotted names, and the global ones. So the verb wins where a name means two things:
- * after `create`, --timeout is the lease. */
+/* The parser knows three kinds of flags, in this order: those of the verb's own short table, the
+ * rows of its operation by their dotted names, and the global ones. So the verb wins where a
+ * name means two things: after `create`, --timeout is the lease. */
 #include "cli/request.h"
 
 #include "api/validate.h"
@@ -13,10 +13,13 @@
 #define PATH_MAX_BYTES 128
 
 const struct flag request_globals[] = {
-    { .name = "url", .value = "URL",
-      .text = "http://HOST:PORT or unix:PATH of the daemon. Default: $DESKFARM_URL, else the socket in the "
+    { .name = "url",
+      .value = "URL",
+      .text = "http://HOST:PORT or unix:PATH of the daemon. Default: $DESKFARM_URL, else the "
+              "socket in the "
               "default state directory if it can be opened, else http://127.0.0.1:7070." },
-    { .name = "key", .value = "KEY",
+    { .name = "key",
+      .value = "KEY",
       .text = "API key; @FILE reads it from a file. Default: $DESKFARM_API_KEY, else "
               "$XDG_CONFIG_HOME/deskfarm/key." },
     { .name = "timeout", .value = "SECONDS", .text = "How long to wait for an answer (660)." },
@@ -32,7 +35,7 @@ const char *request_own(const struct request *self, const char *name)
     return json_string_value(json_object_get(self->own, name));
 }
 
-/* --- Flags --------------------------------------------------------------------------------------- */
+/* --- Flags ------------------------------------------------------------------------------------ */
 
 /* An option as it stands on the command line. */
 struct option {
@@ -63,12 +66,14 @@ static int read_option(struct option *ret, int argc, char *const *argv, struct e
 static const struct flag *find_flag(const struct flag *flags, const struct option *option)
 {
     for (; flags && flags->name; flags++)
-        if (option->letter ? flags->letter == option->letter : strcmp(flags->name, option->name) == 0)
+        if (option->letter ? flags->letter == option->letter
+                           : strcmp(flags->name, option->name) == 0)
             return flags;
     return NULL;
 }
 
-/* The option's value: what follows '=', else the next argument. Returns the number of arguments used. */
+/* The option's value: what follows '=', else the next argument. Returns the number of arguments
+ * used. */
 static int take_value(const struct option *option, const char **ret, struct error *err)
 {
     *ret = option->value ? option->value : option->next;
@@ -77,7 +82,8 @@ static int take_value(const struct option *option, const char **ret, struct erro
     return option->value ? 1 : 2;
 }
 
-static int set_own(json_t *own, const struct flag *flag, const struct option *option, struct error *err)
+static int set_own(json_t *own, const struct flag *flag, const struct option *option,
+                   struct error *err)
 {
     const char *value = "";
     int used = 1;
@@ -91,7 +97,8 @@ static int set_own(json_t *own, const struct flag *flag, const struct option *op
 }
 
 /* Where a row of the operation is set. */
-static const struct api_field *find_row(const struct request *self, const char *path, bool *ret_is_query)
+static const struct api_field *find_row(const struct request *self, const char *path,
+                                        bool *ret_is_query)
 {
     const struct api_field *row = self->op ? field_find(self->op->query, path) : NULL;
     *ret_is_query = row;
@@ -123,7 +130,8 @@ static int set_fields(struct request *self, const char *fields, const char *text
         size_t n_path = strcspn(fields, ","), n_part = strcspn(value, ",x");
         bool is_last = !fields[n_path], has_more = value[n_part];
         if (is_last == has_more || n_part == 0)
-            return error_set(err, ERROR_BAD_VALUE, "\"%.60s\" has not one part for each of %s", text, fields);
+            return error_set(err, ERROR_BAD_VALUE, "\"%.60s\" has not one part for each of %s",
+                             text, fields);
         snprintf(path, sizeof path, "%.*s", (int)n_path, fields);
         snprintf(part, sizeof part, "%.*s", (int)n_part, value);
         r = set_one(self, path, part, err);
@@ -155,7 +163,8 @@ static int set_row_off(struct request *self, const struct option *option, struct
 {
     bool is_query;
     const char *path = option->name + 3;
-    const struct api_field *row = strncmp(option->name, "no-", 3) == 0 ? find_row(self, path, &is_query) : NULL;
+    const struct api_field *row =
+        strncmp(option->name, "no-", 3) == 0 ? find_row(self, path, &is_query) : NULL;
     if (!row || !field_can_be_off(row) || option->value)
         return 0;
     int r = is_query ? field_set_query(self->op->query, self->query, path, "false", err)
@@ -189,7 +198,7 @@ static int parse_option(struct request *self, int argc, char *const *argv, struc
     return error_set(err, ERROR_UNKNOWN_FIELD, "unknown option %.60s", argv[0]);
 }
 
-/* --- Operands ------------------------------------------------------------------------------------ */
+/* --- Operands --------------------------------------------------------------------------------- */
 
 static const char *operand_at(const struct request *self, size_t index)
 {
@@ -227,7 +236,8 @@ static int parse_operand(struct request *self, int argc, char *const *argv, stru
     return r < 0 ? r : 1;
 }
 
-int request_take_words(struct request *self, int argc maybe_unused, char *const *argv, struct error *err)
+int request_take_words(struct request *self, int argc maybe_unused, char *const *argv,
+                       struct error *err)
 {
     json_t *words = json_object_get(self->own, "words");
     if (!words)
@@ -242,7 +252,7 @@ bool request_is_option(const char *text)
     return text[0] == '-' && (isalpha((unsigned char)text[1]) || (text[1] == '-' && text[2]));
 }
 
-/* --- Whole command lines ------------------------------------------------------------------------- */
+/* --- Whole command lines ---------------------------------------------------------------------- */
 
 int request_parse_globals(json_t *own, int argc, char *const *argv, struct error *err)
 {
@@ -261,8 +271,8 @@ int request_parse_globals(json_t *own, int argc, char *const *argv, struct error
     return i;
 }
 
-int request_parse(struct request *ret, const struct verb *verb, json_t *own, int argc, char *const *argv,
-                  struct error *err)
+int request_parse(struct request *ret, const struct verb *verb, json_t *own, int argc,
+                  char *const *argv, struct error *err)
 {
     *ret = (struct request){
         .verb = verb,
@@ -279,8 +289,9 @@ int request_parse(struct request *ret, const struct verb *verb, json_t *own, int
             i++;
             continue;
         }
-        int used = !is_literal && request_is_option(argv[i]) ? parse_option(ret, argc - i, argv + i, err)
-                                                     : parse_operand(ret, argc - i, argv + i, err);
+        int used = !is_literal && request_is_option(argv[i])
+                       ? parse_option(ret, argc - i, argv + i, err)
+                       : parse_operand(ret, argc - i, argv + i, err);
         if (used < 0)
             return used;
         i += used;
@@ -304,11 +315,12 @@ void request_deinit(struct request *self)
     *self = (struct request){ 0 };
 }
 
-/* --- On the wire --------------------------------------------------------------------------------- */
+/* --- On the wire ------------------------------------------------------------------------------ */
 
 static void append_encoded(struct buf *out, const char *text)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~,:";
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~,:";
     for (; *text; text++) {
         if (strchr(plain, *text))
             buf_append(out, text, 1);

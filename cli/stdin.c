@@ -19,7 +19,8 @@ int stdin_read_body(json_t *body, const char *text, const char *list, struct err
     }
     auto_json json_t *value = json_loads(text, JSON_REJECT_DUPLICATES, &where);
     if (!value)
-        return error_set(err, ERROR_BAD_JSON, "the body: line %d, column %d: %s", where.line, where.column, where.text);
+        return error_set(err, ERROR_BAD_JSON, "the body: line %d, column %d: %s", where.line,
+                         where.column, where.text);
     if (json_is_array(value) && list)
         return json_object_set(body, list, value);
     if (!json_is_object(value))

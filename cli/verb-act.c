@@ -96,10 +96,14 @@ static const char *const operands[] = { "id", NULL };
 static const char *const hidden[] = { "actions", NULL };
 
 static const struct flag flags[] = {
-    { .name = "output", .letter = 'o', .value = "FILE",
+    { .name = "output",
+      .letter = 'o',
+      .value = "FILE",
       .text = "Save the settled screenshot; the ending (.png, .jpg, .webp) chooses the format." },
-    { .name = "body", .value = "JSON",
-      .text = "A list of actions, or a whole request, as JSON; @FILE reads a file, - standard input." },
+    { .name = "body",
+      .value = "JSON",
+      .text =
+          "A list of actions, or a whole request, as JSON; @FILE reads a file, - standard input." },
     { .name = "format", .field = "screenshot.format" },
     { .name = "quality", .field = "screenshot.quality" },
     { .name = "scale", .field = "screenshot.scale" },
@@ -108,7 +112,9 @@ static const struct flag flags[] = {
     { .name = "quiet-ms", .field = "settle.quiet_ms" },
     { .name = "max-ms", .field = "settle.max_ms" },
     { .name = "mask", .field = "settle.masks" },
-    { .name = "idempotency-key", .value = "KEY", .text = "A repetition with the same key acts once." },
+    { .name = "idempotency-key",
+      .value = "KEY",
+      .text = "A repetition with the same key acts once." },
     { .name = NULL },
 };
 
@@ -125,11 +131,12 @@ const struct verb verb_act = {
             "\n"
             "    deskfarm act ID click 100,200 , type \"hello\" , key Return -o after.png\n"
             "\n"
-            "What follows type and the key words is taken as it is, so `type ,` types a comma. An action's further\n"
-            "fields follow as NAME=VALUE: `click 5,5 button=right keys=ctrl+shift`. Instead of words, --body or -\n"
-            "gives JSON: `deskfarm act ID --body '[{\"type\":\"click\",\"x\":100,\"y\":200}]'`.\n"
+            "What follows type and the key words is taken as it is, so `type ,` types a comma. An\n"
+            "action's further fields follow as NAME=VALUE: `click 5,5 button=right\n"
+            "keys=ctrl+shift`. Instead of words, --body or - gives JSON: `deskfarm act ID --body\n"
+            "'[{\"type\":\"click\",\"x\":100,\"y\":200}]'`.\n"
             "\n"
-            "Prints a line per action and one about the screen: settled, no_effect or timed_out, with the times\n"
-            "of the first and last change in milliseconds after the input.\n",
+            "Prints a line per action and one about the screen: settled, no_effect or timed_out,\n"
+            "with the times of the first and last change in milliseconds after the input.\n",
     .print_more = words_print,
 };

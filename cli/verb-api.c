@@ -28,7 +28,9 @@ static void print_operations(void (*print)(const char *term, const char *text))
 }
 
 static const struct flag flags[] = {
-    { .name = "body", .value = "JSON", .text = "The body as JSON; @FILE reads a file, - standard input." },
+    { .name = "body",
+      .value = "JSON",
+      .text = "The body as JSON; @FILE reads a file, - standard input." },
     { .name = "output", .letter = 'o', .value = "FILE", .text = "Write the answer to FILE." },
     { .name = "idempotency-key", .value = "KEY", .text = "Sent as the Idempotency-Key header." },
     { .name = NULL },
@@ -41,7 +43,8 @@ const struct verb verb_api = {
     .flags = flags,
     .run = run,
     .summary = "Calls any operation of the API by its name and prints the answer.",
-    .text = "The values of the operation's path follow its name. Every field of its query and body is an option;\n"
-            "`deskfarm help api OPERATION` shows them. Options win over --body.\n",
+    .text = "The values of the operation's path follow its name. Every field of its query and\n"
+            "body is an option; `deskfarm help api OPERATION` shows them. Options win over\n"
+            "--body.\n",
     .print_more = print_operations,
 };

@@ -1,9 +1,9 @@
 /* create, and waiting for a guest to come up.
  *
- * A boot is still more than once: firmware, kernel and display manager each show something and then load,
- * often behind a blank screen of another size. So a still screen (QUIET_MS) counts as up when it also has the
- * size that was asked for, shows a pointer, and is not blank. A guest that never gets there, such as a text
- * console, counts when it was still for PLAIN_S. */
+ * A boot is still more than once: firmware, kernel and display manager each show something and
+ * then load, often behind a blank screen of another size. So a still screen (QUIET_MS) counts as
+ * up when it also has the size that was asked for, shows a pointer, and is not blank. A guest
+ * that never gets there, such as a text console, counts when it was still for PLAIN_S. */
 #include "cli/output.h"
 #include "cli/verbs.h"
 
@@ -13,12 +13,13 @@
 #include <string.h>
 #include <time.h>
 
-#define WAIT_S 300      /* of --wait without a number */
+#define WAIT_S 300 /* of --wait without a number */
 #define POLL_MS 250
 #define QUIET_MS "4000" /* above the pauses of a desktop that loads without KVM */
 #define SLICE_MS 10000  /* of one wait request, so that progress moves */
 #define PLAIN_S 30
-#define BLANK_BYTES 100 /* a PNG of 16x10 pixels of one colour has about 80, of the probe's pattern 162 */
+#define BLANK_BYTES \
+    100 /* a PNG of 16x10 pixels of one colour has about 80, of the probe's pattern 162 */
 
 static const struct column columns[] = {
     { "ID", "id" },
@@ -50,8 +51,8 @@ static bool is_late(const struct boot *self)
 
 static int fail_late(const struct boot *self, const char *what)
 {
-    return cli_fail(self->cli, CLI_FAILED, "timeout", "%s: %s after %d s; it goes on starting", self->id, what,
-                    elapsed_s(self));
+    return cli_fail(self->cli, CLI_FAILED, "timeout", "%s: %s after %d s; it goes on starting",
+                    self->id, what, elapsed_s(self));
 }
 
 static void pause_ms(int ms)
@@ -76,7 +77,8 @@ static int wait_ready(struct boot *self, struct reply *ret)
             return CLI_OK;
         if (is_late(self))
             return fail_late(self, "no screen");
-        progress_show(self->cli, "%s: %s, waiting for a screen (%d s)", self->id, name, elapsed_s(self));
+        progress_show(self->cli, "%s: %s, waiting for a screen (%d s)", self->id, name,
+                      elapsed_s(self));
         reply_deinit(ret);
         pause_ms(POLL_MS);
     }
@@ -87,8 +89,9 @@ static int wait_slice(struct boot *self)
 {
     struct reply reply;
     int64_t max_ms = MAX(SLICE_MS, self->quiet_ms * 2);
-    auto_json json_t *body = json_pack("{s:s,s:I,s:I,s:I}", "for", "settled", "first_ms", (json_int_t)self->quiet_ms,
-                                       "quiet_ms", (json_int_t)self->quiet_ms, "max_ms", (json_int_t)max_ms);
+    auto_json json_t *body =
+        json_pack("{s:s,s:I,s:I,s:I}", "for", "settled", "first_ms", (json_int_t)self->quiet_ms,
+                  "quiet_ms", (json_int_t)self->quiet_ms, "max_ms", (json_int_t)max_ms);
     int status = cli_call(self->cli, API_DESKTOP_WAIT, self->id, body, &reply);
     if (status != CLI_OK)
         return status;
@@ -124,7 +127,8 @@ static int look_at_pixels(struct boot *self, bool *ret_is_blank)
     struct request request = {
         .op = &api_table[API_DESKTOP_SCREENSHOT],
         .path = json_pack("{s:s}", "id", self->id),
-        .query = json_pack("{s:[s],s:[s],s:[s]}", "out_width", "16", "out_height", "10", "cursor", "false"),
+        .query = json_pack("{s:[s],s:[s],s:[s]}", "out_width", "16", "out_height", "10", "cursor",
+                           "false"),
         .body = json_object(),
         .own = json_incref(own),
     };
@@ -147,7 +151,8 @@ static int look(struct boot *self, bool *ret_is_up)
         status = look_at_display(self, &is_desktop);
     if (status == CLI_OK && is_desktop)
         status = look_at_pixels(self, &is_blank);
-    bool is_plain = self->still_since_us && clock_now_us() - self->still_since_us >= PLAIN_S * 1000000LL;
+    bool is_plain =
+        self->still_since_us && clock_now_us() - self->still_since_us >= PLAIN_S * 1000000LL;
     *ret_is_up = (is_desktop && !is_blank) || is_plain;
     return status;
 }
@@ -155,7 +160,8 @@ static int look(struct boot *self, bool *ret_is_up)
 static int wait_up(struct boot *self)
 {
     for (bool is_up = false;;) {
-        progress_show(self->cli, "%s: waiting until the screen is still (%d s)", self->id, elapsed_s(self));
+        progress_show(self->cli, "%s: waiting until the screen is still (%d s)", self->id,
+                      elapsed_s(self));
         int status = look(self, &is_up);
         if (status != CLI_OK || is_up)
             return status;
@@ -173,7 +179,8 @@ static int64_t own_number(const struct request *request, const char *name, int64
 }
 
 /* ret: the answer to create, replaced by what the sandbox is in the end. */
-static int wait_boot(struct cli *cli, const struct request *request, const char *id, struct reply *ret)
+static int wait_boot(struct cli *cli, const struct request *request, const char *id,
+                     struct reply *ret)
 {
     const json_t *desktop = json_object_get(ret->json, "desktop");
     struct boot boot = {
@@ -222,15 +229,27 @@ static const char *const operands[] = { "image.uri", NULL };
 static const char *const hidden[] = { "image", NULL };
 
 static const struct flag flags[] = {
-    { .name = "cpus", .field = "resourceLimits.cpu", .value = "N", .text = "Virtual CPUs, e.g. 2." },
-    { .name = "memory", .field = "resourceLimits.memory", .value = "SIZE", .text = "Memory, e.g. 2Gi or 512Mi." },
+    { .name = "cpus",
+      .field = "resourceLimits.cpu",
+      .value = "N",
+      .text = "Virtual CPUs, e.g. 2." },
+    { .name = "memory",
+      .field = "resourceLimits.memory",
+      .value = "SIZE",
+      .text = "Memory, e.g. 2Gi or 512Mi." },
     { .name = "disk", .field = "resourceLimits.disk", .value = "SIZE", .text = "Disk, e.g. 20Gi." },
-    { .name = "size", .field = "display", .value = "WIDTHxHEIGHT", .text = "Size of the screen, e.g. 1280x800." },
-    { .name = "wait", .text = "Wait until the desktop is there and still. If that fails, the id is printed and "
-                              "the sandbox goes on." },
+    { .name = "size",
+      .field = "display",
+      .value = "WIDTHxHEIGHT",
+      .text = "Size of the screen, e.g. 1280x800." },
+    { .name = "wait",
+      .text = "Wait until the desktop is there and still. If that fails, the id is printed and "
+              "the sandbox goes on." },
     { .name = "wait-max", .value = "SECONDS", .text = "Longest wait (300)." },
     { .name = "wait-quiet", .value = "MS", .text = "How long nothing may change (" QUIET_MS ")." },
-    { .name = "idempotency-key", .value = "KEY", .text = "A repetition with the same key makes no second sandbox." },
+    { .name = "idempotency-key",
+      .value = "KEY",
+      .text = "A repetition with the same key makes no second sandbox." },
     { .name = NULL },
 };
 
@@ -242,6 +261,6 @@ const struct verb verb_create = {
     .hidden = hidden,
     .flags = flags,
     .run = run,
-    .text = "Prints the new sandbox's id and state. `deskfarm images list` shows what IMAGE can be.\n"
-            "Here --timeout is the sandbox's own lease in seconds.\n",
+    .text = "Prints the new sandbox's id and state. `deskfarm images list` shows what IMAGE can\n"
+            "be. Here --timeout is the sandbox's own lease in seconds.\n",
 };

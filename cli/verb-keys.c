@@ -29,7 +29,9 @@ static int run_list(struct cli *cli, struct request *request)
     return CLI_OK;
 }
 
-static const struct column added[] = { { "KEY", "key" }, { "ID", "id" }, { "ROLE", "role" }, { NULL, NULL } };
+static const struct column added[] = {
+    { "KEY", "key" }, { "ID", "id" }, { "ROLE", "role" }, { NULL, NULL }
+};
 
 static int run_add(struct cli *cli, struct request *request)
 {
@@ -42,7 +44,9 @@ static int run_add(struct cli *cli, struct request *request)
     else
         output_row(cli, added, reply.json);
     if (isatty(STDERR_FILENO))
-        fputs("deskfarm: the key is shown this once; from the first key on, callers without one are refused\n", stderr);
+        fputs("deskfarm: the key is shown this once; from the first key on, callers without one "
+              "are refused\n",
+              stderr);
     reply_deinit(&reply);
     return CLI_OK;
 }

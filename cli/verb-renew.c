@@ -21,7 +21,8 @@ static int run(struct cli *cli, struct request *request)
     if (cli->is_json)
         output_reply(&reply);
     else
-        printf("%s\t%s\n", json_get_string(request->path, "id", ""), json_get_string(reply.json, "expiresAt", "-"));
+        printf("%s\t%s\n", json_get_string(request->path, "id", ""),
+               json_get_string(reply.json, "expiresAt", "-"));
     reply_deinit(&reply);
     return CLI_OK;
 }

@@ -38,15 +38,25 @@ static int run(struct cli *cli, struct request *request)
 }
 
 static const char *const operands[] = { "id", NULL };
-static const char *const hidden[] = { "x", "y", "width", "height", "out_width", "out_height", NULL };
+static const char *const hidden[] = {
+    "x", "y", "width", "height", "out_width", "out_height", NULL
+};
 
 static const struct flag flags[] = {
-    { .name = "output", .letter = 'o', .value = "FILE",
-      .text = "Write the image to FILE and print its name, bytes, size and frame; its ending (.png, .jpg, .webp) "
-              "chooses the format. Default: the bytes go to standard output, unless that is a terminal." },
-    { .name = "region", .field = "x,y,width,height", .value = "X,Y,WIDTH,HEIGHT",
+    { .name = "output",
+      .letter = 'o',
+      .value = "FILE",
+      .text = "Write the image to FILE and print its name, bytes, size and frame; its ending "
+              "(.png, .jpg, .webp) chooses the format. Default: the bytes go to standard output, "
+              "unless that is a terminal." },
+    { .name = "region",
+      .field = "x,y,width,height",
+      .value = "X,Y,WIDTH,HEIGHT",
       .text = "Only this part of the screen, in native pixels." },
-    { .name = "size", .field = "out_width,out_height", .value = "WIDTHxHEIGHT", .text = "Size of the image." },
+    { .name = "size",
+      .field = "out_width,out_height",
+      .value = "WIDTHxHEIGHT",
+      .text = "Size of the image." },
     { .name = NULL },
 };
 

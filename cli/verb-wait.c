@@ -13,7 +13,8 @@ static void choose(struct request *request, const char *file)
     if (!file || json_object_get(request->body, "screenshot"))
         return;
     const char *format = picture_format(file);
-    json_object_set_new(request->body, "screenshot", json_pack("{s:s}", "format", format ? format : "png"));
+    json_object_set_new(request->body, "screenshot",
+                        json_pack("{s:s}", "format", format ? format : "png"));
 }
 
 static int show(struct cli *cli, const struct reply *reply, const char *file)
@@ -27,7 +28,8 @@ static int show(struct cli *cli, const struct reply *reply, const char *file)
         output_inline(reply->json, "result");
         putchar('\n');
     }
-    return file && json_object_get(reply->json, "image") ? picture_save(cli, reply->json, file) : CLI_OK;
+    return file && json_object_get(reply->json, "image") ? picture_save(cli, reply->json, file)
+                                                         : CLI_OK;
 }
 
 static int run(struct cli *cli, struct request *request)
@@ -50,7 +52,10 @@ static const char *const operands[] = { "id", "?for", NULL };
 static const char *const hidden[] = { "for", NULL };
 
 static const struct flag flags[] = {
-    { .name = "output", .letter = 'o', .value = "FILE", .text = "Save a screenshot of the screen at the end." },
+    { .name = "output",
+      .letter = 'o',
+      .value = "FILE",
+      .text = "Save a screenshot of the screen at the end." },
     { .name = "mask", .field = "masks" },
     { .name = NULL },
 };

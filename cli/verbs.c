@@ -10,9 +10,25 @@ const struct verb verb_help = {
 };
 
 const struct verb *const verbs[] = {
-    &verb_create, &verb_list,     &verb_get,       &verb_shot,    &verb_act,         &verb_wait,         &verb_display,
-    &verb_rm,     &verb_renew,    &verb_keys_add,  &verb_keys_list, &verb_keys_rm,   &verb_images_list,  &verb_images_build,
-    &verb_info,   &verb_drain,    &verb_api,       &verb_help,    NULL,
+    &verb_create,
+    &verb_list,
+    &verb_get,
+    &verb_shot,
+    &verb_act,
+    &verb_wait,
+    &verb_display,
+    &verb_rm,
+    &verb_renew,
+    &verb_keys_add,
+    &verb_keys_list,
+    &verb_keys_rm,
+    &verb_images_list,
+    &verb_images_build,
+    &verb_info,
+    &verb_drain,
+    &verb_api,
+    &verb_help,
+    NULL,
 };
 
 /* How many of the words of name argv begins with; 0 unless all. */

@@ -17,7 +17,8 @@ static int64_t unit_s(const char *unit)
     return 0;
 }
 
-int when_parse(const char *text, int64_t now_wall_us, char out[CLOCK_RFC3339_MAX], struct error *err)
+int when_parse(const char *text, int64_t now_wall_us, char out[CLOCK_RFC3339_MAX],
+               struct error *err)
 {
     char *end;
     int64_t at;
@@ -29,7 +30,8 @@ int when_parse(const char *text, int64_t now_wall_us, char out[CLOCK_RFC3339_MAX
         return 0;
     }
     if (unit == 0 || errno || count <= 0 || count > AHEAD_MAX_S / unit)
-        return error_set(err, ERROR_BAD_VALUE, "\"%.40s\" is neither a time from now (90, 30m, 2h, 7d) nor a date", text);
+        return error_set(err, ERROR_BAD_VALUE,
+                         "\"%.40s\" is neither a time from now (90, 30m, 2h, 7d) nor a date", text);
     clock_format(now_wall_us + count * unit * 1000000, out);
     return 0;
 }

@@ -2,11 +2,13 @@
  *
  *     scroll down 3 640,400 keys=ctrl
  *
- * A lone "," separates actions. That is unambiguous because the operands of type and of the key words
- * are taken as they are, whatever they look like: `type ,` types a comma, `key -` presses minus. All
- * other operands have a shape of their own (a point is "X,Y"), so optional ones need no mark.
+ * A lone "," separates actions. That is unambiguous because the operands of type and of the key
+ * words are taken as they are, whatever they look like: `type ,` types a comma, `key -` presses
+ * minus. All other operands have a shape of their own (a point is "X,Y"), so optional ones need
+ * no mark.
  *
- * Only the order of operands is known here; names, types and limits of the fields are the daemon's. */
+ * Only the order of operands is known here; names, types and limits of the fields are the
+ * daemon's. */
 #include "cli/words.h"
 
 #include "cli/request.h"
@@ -24,25 +26,36 @@ static const struct word {
     const char *word, *type, *operands, *preset, *usage, *text;
 } words[] = {
     { "move", "move", "p", NULL, "move X,Y", "Move the pointer." },
-    { "click", "click", "P", NULL, "click [X,Y]", "Click the left button; button=, count=, keys= (held) change it." },
+    { "click", "click", "P", NULL, "click [X,Y]",
+      "Click the left button; button=, count=, keys= (held) change it." },
     { "double-click", "click", "P", "{\"count\":2}", "double-click [X,Y]", "Click twice." },
     { "triple-click", "click", "P", "{\"count\":3}", "triple-click [X,Y]", "Click three times." },
-    { "right-click", "click", "P", "{\"button\":\"right\"}", "right-click [X,Y]", "Click the right button." },
-    { "middle-click", "click", "P", "{\"button\":\"middle\"}", "middle-click [X,Y]", "Click the middle button." },
-    { "button-down", "button_down", "P", NULL, "button-down [X,Y]", "Press the left button (button=) and keep it." },
+    { "right-click", "click", "P", "{\"button\":\"right\"}", "right-click [X,Y]",
+      "Click the right button." },
+    { "middle-click", "click", "P", "{\"button\":\"middle\"}", "middle-click [X,Y]",
+      "Click the middle button." },
+    { "button-down", "button_down", "P", NULL, "button-down [X,Y]",
+      "Press the left button (button=) and keep it." },
     { "button-up", "button_up", "P", NULL, "button-up [X,Y]", "Release it." },
-    { "drag", "drag", "d", NULL, "drag X,Y X,Y…", "Press at the first point, move over the others, release." },
-    { "scroll", "scroll", "snP", NULL, "scroll up|down|left|right [NOTCHES] [X,Y]", "Turn the wheel (3 notches)." },
-    { "key", "key", "k", NULL, "key CHORD…", "Press chords one after the other: ctrl+l, Return; repeat=, hold=." },
+    { "drag", "drag", "d", NULL, "drag X,Y X,Y…",
+      "Press at the first point, move over the others, release." },
+    { "scroll", "scroll", "snP", NULL, "scroll up|down|left|right [NOTCHES] [X,Y]",
+      "Turn the wheel (3 notches)." },
+    { "key", "key", "k", NULL, "key CHORD…",
+      "Press chords one after the other: ctrl+l, Return; repeat=, hold=." },
     { "key-down", "key_down", "K", NULL, "key-down CHORD", "Press keys and keep them." },
     { "key-up", "key_up", "K", NULL, "key-up CHORD", "Release them." },
     { "hold-key", "hold_key", "Km", NULL, "hold-key CHORD MS", "Hold keys for a time." },
     { "type", "type", "t", NULL, "type TEXT", "Type text, taken as it is; press_enter=true." },
     { "wait", "wait", "m", NULL, "wait MS", "Wait a fixed time." },
-    { "wait-for", "wait_for", "f", NULL, "wait-for settled|change", "Wait until the screen does that; max_ms=." },
-    { "screenshot", "screenshot", "", NULL, "screenshot", "Take a screenshot in between (see it with --json)." },
-    { "zoom", "zoom", "r", NULL, "zoom X,Y,WIDTH,HEIGHT", "Take a screenshot of a part; width=, height= scale it." },
-    { "cursor-position", "cursor_position", "", NULL, "cursor-position", "Tell where the pointer is." },
+    { "wait-for", "wait_for", "f", NULL, "wait-for settled|change",
+      "Wait until the screen does that; max_ms=." },
+    { "screenshot", "screenshot", "", NULL, "screenshot",
+      "Take a screenshot in between (see it with --json)." },
+    { "zoom", "zoom", "r", NULL, "zoom X,Y,WIDTH,HEIGHT",
+      "Take a screenshot of a part; width=, height= scale it." },
+    { "cursor-position", "cursor_position", "", NULL, "cursor-position",
+      "Tell where the pointer is." },
     { "release-all", "release_all", "", NULL, "release-all", "Release every key and button." },
 };
 
@@ -75,7 +88,8 @@ static bool is_assignment(const char *text)
     return n > 0 && text[n] == '=';
 }
 
-/* Reads exactly n numbers split by ','; at most 4. out is only written when the text is as it should. */
+/* Reads exactly n numbers split by ','; at most 4. out is only written when the text is as it
+ * should. */
 static bool parse_numbers(const char *text, double *out, int n)
 {
     double v[4];
@@ -130,8 +144,9 @@ static bool take_region(struct rest *rest, json_t *action)
     double v[4];
     if (!take_numbers(rest, v, 4))
         return false;
-    json_object_set_new(action, "region", json_pack("{s:o,s:o,s:o,s:o}", "x", number(v[0]), "y", number(v[1]),
-                                                    "width", number(v[2]), "height", number(v[3])));
+    json_object_set_new(action, "region",
+                        json_pack("{s:o,s:o,s:o,s:o}", "x", number(v[0]), "y", number(v[1]),
+                                  "width", number(v[2]), "height", number(v[3])));
     return true;
 }
 
@@ -154,7 +169,8 @@ static bool take_text(struct rest *rest, json_t *action, const char *field)
     return peek(rest) && json_object_set_new(action, field, json_string(take(rest))) == 0;
 }
 
-static bool take_one_of(struct rest *rest, json_t *action, const char *field, const char *const *values)
+static bool take_one_of(struct rest *rest, json_t *action, const char *field,
+                        const char *const *values)
 {
     for (; peek(rest) && *values; values++)
         if (strcmp(peek(rest), *values) == 0)
@@ -168,7 +184,8 @@ static bool take_chords(struct rest *rest, json_t *action)
     if (!take_text(rest, action, "keys"))
         return false;
     json_t *chords = NULL;
-    while (peek(rest) && !is_separator(peek(rest)) && !is_assignment(peek(rest)) && !request_is_option(peek(rest))) {
+    while (peek(rest) && !is_separator(peek(rest)) && !is_assignment(peek(rest)) &&
+           !request_is_option(peek(rest))) {
         if (!chords) {
             chords = json_pack("[O]", json_object_get(action, "keys"));
             json_object_set_new(action, "keys", chords);
@@ -227,7 +244,8 @@ static int parse_one(json_t *actions, struct rest *rest, struct error *err)
     if (!name)
         return error_set(err, ERROR_MISSING_FIELD, "an action is missing after \",\"");
     if (!word)
-        return error_set(err, ERROR_BAD_VALUE, "\"%.40s\" is no action; see `deskfarm help act`", name);
+        return error_set(err, ERROR_BAD_VALUE, "\"%.40s\" is no action; see `deskfarm help act`",
+                         name);
     take(rest);
     json_t *action = json_pack("{s:s}", "type", word->type);
     json_array_append_new(actions, action);
@@ -242,7 +260,8 @@ static int parse_one(json_t *actions, struct rest *rest, struct error *err)
         if (!take_assignment(rest, action))
             return error_set(err, ERROR_BAD_VALUE, "a value of %s is not UTF-8", name);
     if (peek(rest) && !is_separator(peek(rest)) && !request_is_option(peek(rest)))
-        return error_set(err, ERROR_BAD_VALUE, "unexpected \"%.40s\" after %s; actions are separated by a lone \",\"",
+        return error_set(err, ERROR_BAD_VALUE,
+                         "unexpected \"%.40s\" after %s; actions are separated by a lone \",\"",
                          peek(rest), name);
     return 0;
 }

@@ -1,5 +1,5 @@
-/* The short human form of actions: `click 100,200 , type "hello" , key Return`. Words become the JSON
- * actions of POST …/desktop/actions; what they may hold is checked by the daemon. */
+/* The short human form of actions: `click 100,200 , type "hello" , key Return`. Words become the
+ * JSON actions of POST …/desktop/actions; what they may hold is checked by the daemon. */
 #pragma once
 
 #include "base/json.h"

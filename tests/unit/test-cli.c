@@ -31,7 +31,8 @@ static char *translate(const char *line, struct error *err)
         char *target = request_target(&request);
         struct buf body = BUF_INIT;
         json_write(request.body, &body);
-        cr_assert(gt(int, asprintf(&text, "%s %s %s", request.op->method, target, buf_str(&body)), 0));
+        cr_assert(
+            gt(int, asprintf(&text, "%s %s %s", request.op->method, target, buf_str(&body)), 0));
         buf_deinit(&body);
         free(target);
     }
@@ -46,16 +47,22 @@ static const struct {
 } good[] = {
     { "create|probe", "POST /v1/sandboxes {\"image\":{\"uri\":\"probe\"}}" },
     { "create|probe|--cpus|2|--memory=2Gi|--size|1280x800",
-      "POST /v1/sandboxes {\"image\":{\"uri\":\"probe\"},\"resourceLimits\":{\"cpu\":\"2\",\"memory\":\"2Gi\"},"
+      "POST /v1/sandboxes "
+      "{\"image\":{\"uri\":\"probe\"},\"resourceLimits\":{\"cpu\":\"2\",\"memory\":\"2Gi\"},"
       "\"display\":{\"width\":1280,\"height\":800}}" },
     { "create|--network|none|--timeout|90|probe",
       "POST /v1/sandboxes {\"network\":\"none\",\"timeout\":90,\"image\":{\"uri\":\"probe\"}}" },
     { "create|probe|--metadata|a=b|--metadata|c=d=e|--env|X=",
-      "POST /v1/sandboxes {\"image\":{\"uri\":\"probe\"},\"metadata\":{\"a\":\"b\",\"c\":\"d=e\"},\"env\":{\"X\":\"\"}}" },
+      "POST /v1/sandboxes "
+      "{\"image\":{\"uri\":\"probe\"},\"metadata\":{\"a\":\"b\",\"c\":\"d=e\"},\"env\":{\"X\":\"\"}"
+      "}" },
     { "create|probe|--display.width|640|--display.height|480|--timeout|null",
-      "POST /v1/sandboxes {\"image\":{\"uri\":\"probe\"},\"display\":{\"width\":640,\"height\":480},\"timeout\":null}" },
+      "POST /v1/sandboxes "
+      "{\"image\":{\"uri\":\"probe\"},\"display\":{\"width\":640,\"height\":480},\"timeout\":"
+      "null}" },
     { "create|probe|--resource-limits|cpu=2|--resourceLimits.disk|9Gi|--wait|--idempotency-key|k",
-      "POST /v1/sandboxes {\"image\":{\"uri\":\"probe\"},\"resourceLimits\":{\"cpu\":\"2\",\"disk\":\"9Gi\"}}" },
+      "POST /v1/sandboxes "
+      "{\"image\":{\"uri\":\"probe\"},\"resourceLimits\":{\"cpu\":\"2\",\"disk\":\"9Gi\"}}" },
     { "list|--state|Running|--state|Failed|--metadata|a=b c",
       "GET /v1/sandboxes?state=Running&state=Failed&metadata=a%3Db%20c {}" },
     { "list|--page|2|--page-size|10", "GET /v1/sandboxes?page=2&pageSize=10 {}" },
@@ -63,29 +70,36 @@ static const struct {
     { "get|sb-1", "GET /v1/sandboxes/sb-1 {}" },
     { "get|../keys?x#y", "GET /v1/sandboxes/..%2Fkeys%3Fx%23y {}" },
     { "shot|sb-1|-o|a.png|--region|1,2,3,4|--scale|0.5|--no-cursor",
-      "GET /v1/sandboxes/sb-1/desktop/screenshot?x=1&y=2&width=3&height=4&scale=0.5&cursor=false {}" },
+      "GET /v1/sandboxes/sb-1/desktop/screenshot?x=1&y=2&width=3&height=4&scale=0.5&cursor=false "
+      "{}" },
     { "shot|sb-1|-oa.png|--format=jpeg|--settle|--mask|1,2,3,4|--mask|5,6,7,8",
-      "GET /v1/sandboxes/sb-1/desktop/screenshot?format=jpeg&settle=true&mask=1,2,3,4%3B5,6,7,8 {}" },
+      "GET /v1/sandboxes/sb-1/desktop/screenshot?format=jpeg&settle=true&mask=1,2,3,4%3B5,6,7,8 "
+      "{}" },
     { "wait|sb-1|change|--region|0,0,10,10|--since|7",
-      "POST /v1/sandboxes/sb-1/desktop/wait {\"for\":\"change\",\"region\":{\"x\":0,\"y\":0,\"width\":10,"
+      "POST /v1/sandboxes/sb-1/desktop/wait "
+      "{\"for\":\"change\",\"region\":{\"x\":0,\"y\":0,\"width\":10,"
       "\"height\":10},\"since\":7}" },
     { "display|sb-1|800x600|--max-ms|5000",
       "PUT /v1/sandboxes/sb-1/desktop/display {\"width\":800,\"height\":600,\"max_ms\":5000}" },
     { "renew|sb-1|2h", "POST /v1/sandboxes/sb-1/renew-expiration {\"expiresAt\":\"2h\"}" },
-    { "keys|add|ci|--role|viewer|--cpus|4", "POST /v1/keys {\"name\":\"ci\",\"role\":\"viewer\",\"limits\":{\"cpus\":4}}" },
+    { "keys|add|ci|--role|viewer|--cpus|4",
+      "POST /v1/keys {\"name\":\"ci\",\"role\":\"viewer\",\"limits\":{\"cpus\":4}}" },
     { "drain", "POST /v1/drain {}" },
     { "api|sandbox_endpoint|sb-1|6080|--use-server-proxy",
       "GET /v1/sandboxes/sb-1/endpoints/6080?use_server_proxy=true {}" },
     { "api|healthz", "GET /healthz {}" },
     { "act|sb-1|click|1,2|-o|a.png|--no-settle",
-      "POST /v1/sandboxes/sb-1/desktop/actions {\"actions\":[{\"type\":\"click\",\"x\":1,\"y\":2}],\"settle\":false}" },
+      "POST /v1/sandboxes/sb-1/desktop/actions "
+      "{\"actions\":[{\"type\":\"click\",\"x\":1,\"y\":2}],\"settle\":false}" },
     { "act|sb-1|--space|norm1|move|0.5,0.25|--quiet-ms|100|--mask|1,2,3,4|--scale|0.5",
-      "POST /v1/sandboxes/sb-1/desktop/actions {\"space\":\"norm1\",\"actions\":[{\"type\":\"move\",\"x\":0.5,"
-      "\"y\":0.25}],\"settle\":{\"quiet_ms\":100,\"masks\":[{\"x\":1,\"y\":2,\"width\":3,\"height\":4}]},"
+      "POST /v1/sandboxes/sb-1/desktop/actions "
+      "{\"space\":\"norm1\",\"actions\":[{\"type\":\"move\",\"x\":0.5,"
+      "\"y\":0.25}],\"settle\":{\"quiet_ms\":100,\"masks\":[{\"x\":1,\"y\":2,\"width\":3,"
+      "\"height\":4}]},"
       "\"screenshot\":{\"scale\":0.5}}" },
-    { "act|--no-screenshot|sb-1|--|wait|5",
-      "POST /v1/sandboxes/sb-1/desktop/actions {\"screenshot\":false,\"actions\":[{\"type\":\"wait\","
-      "\"duration_ms\":5}]}" },
+    { "act|--no-screenshot|sb-1|--|wait|5", "POST /v1/sandboxes/sb-1/desktop/actions "
+                                            "{\"screenshot\":false,\"actions\":[{\"type\":\"wait\","
+                                            "\"duration_ms\":5}]}" },
 };
 
 Test(request, follows_the_rows)
@@ -104,7 +118,7 @@ static const struct {
 } bad[] = {
     { "create", ERROR_MISSING_FIELD },
     { "create|", ERROR_BAD_VALUE },
-  { "create|probe|extra", ERROR_BAD_VALUE },
+    { "create|probe|extra", ERROR_BAD_VALUE },
     { "create|probe|--colour|red", ERROR_UNKNOWN_FIELD },
     { "create|probe|--timeout|soon", ERROR_BAD_VALUE },
     { "create|probe|--timeout|5", ERROR_BAD_VALUE },
@@ -151,19 +165,21 @@ Test(request, refuses_what_the_rows_do_not_know)
         struct error err = { 0 };
         auto_free char *text = translate(bad[i].line, &err);
         cr_assert_null(text, "%s: %s", bad[i].line, text);
-        cr_assert(eq(str, (char *)error_code_name(err.code), (char *)error_code_name(bad[i].code)), "%s: %s",
-                  bad[i].line, err.message);
+        cr_assert(eq(str, (char *)error_code_name(err.code), (char *)error_code_name(bad[i].code)),
+                  "%s: %s", bad[i].line, err.message);
     }
 }
 
 Test(request, globals_stand_before_and_after_the_verb)
 {
     struct error err = { 0 };
-    char *argv[] = { "--url", "http://h:1", "--json", "create", "probe", "--timeout", "60", "--key=k" };
+    char *argv[] = { "--url", "http://h:1", "--json", "create",
+                     "probe", "--timeout",  "60",     "--key=k" };
     json_t *own = json_object();
     cr_assert(eq(int, request_parse_globals(own, ARRAY_LEN(argv), argv, &err), 3));
     struct request request;
-    cr_assert(eq(int, request_parse(&request, &verb_create, own, 4, argv + 4, &err), 0), "%s", err.message);
+    cr_assert(eq(int, request_parse(&request, &verb_create, own, 4, argv + 4, &err), 0), "%s",
+              err.message);
     cr_assert(eq(str, (char *)request_own(&request, "url"), "http://h:1"));
     cr_assert(eq(str, (char *)request_own(&request, "json"), ""));
     cr_assert(eq(str, (char *)request_own(&request, "key"), "k"));
@@ -195,7 +211,7 @@ Test(request, every_verb_names_rows_that_exist)
     }
 }
 
-/* --- Actions ------------------------------------------------------------------------------------- */
+/* --- Actions ---------------------------------------------------------------------------------- */
 
 static const struct {
     const char *line, *actions;
@@ -204,14 +220,18 @@ static const struct {
     { "click", "[{\"type\":\"click\"}]", 0 },
     { "click|10,20", "[{\"type\":\"click\",\"x\":10,\"y\":20}]", 0 },
     { "click|-1,0.5|button=right|count=2|keys=ctrl+shift",
-      "[{\"type\":\"click\",\"x\":-1,\"y\":0.5,\"button\":\"right\",\"count\":2,\"keys\":\"ctrl+shift\"}]", 0 },
+      "[{\"type\":\"click\",\"x\":-1,\"y\":0.5,\"button\":\"right\",\"count\":2,\"keys\":\"ctrl+"
+      "shift\"}]",
+      0 },
     { "double-click|1,2", "[{\"type\":\"click\",\"count\":2,\"x\":1,\"y\":2}]", 0 },
     { "right-click", "[{\"type\":\"click\",\"button\":\"right\"}]", 0 },
     { "move|3,4|,|click", "[{\"type\":\"move\",\"x\":3,\"y\":4},{\"type\":\"click\"}]", 0 },
-    { "type|hello world|press_enter=true", "[{\"type\":\"type\",\"text\":\"hello world\",\"press_enter\":true}]", 0 },
+    { "type|hello world|press_enter=true",
+      "[{\"type\":\"type\",\"text\":\"hello world\",\"press_enter\":true}]", 0 },
     /* What follows type and key is taken as it is. */
     { "type|,|,|type|--help|,|type|a=b",
-      "[{\"type\":\"type\",\"text\":\",\"},{\"type\":\"type\",\"text\":\"--help\"},{\"type\":\"type\",\"text\":\"a=b\"}]",
+      "[{\"type\":\"type\",\"text\":\",\"},{\"type\":\"type\",\"text\":\"--help\"},{\"type\":"
+      "\"type\",\"text\":\"a=b\"}]",
       0 },
     { "type|", "[{\"type\":\"type\",\"text\":\"\"}]", 0 },
     { "key|ctrl+l", "[{\"type\":\"key\",\"keys\":\"ctrl+l\"}]", 0 },
@@ -219,11 +239,15 @@ static const struct {
     { "key|ctrl+l|ctrl+=|Return|repeat=2",
       "[{\"type\":\"key\",\"keys\":[\"ctrl+l\",\"ctrl+=\",\"Return\"],\"repeat\":2}]", 0 },
     { "scroll|down", "[{\"type\":\"scroll\",\"direction\":\"down\",\"amount\":3}]", 0 },
-    { "scroll|left|1.5|9,9", "[{\"type\":\"scroll\",\"direction\":\"left\",\"amount\":1.5,\"x\":9,\"y\":9}]", 0 },
-    { "scroll|up|9,9", "[{\"type\":\"scroll\",\"direction\":\"up\",\"amount\":3,\"x\":9,\"y\":9}]", 0 },
-    { "drag|1,2|3,4|5,6|step_ms=5", "[{\"type\":\"drag\",\"path\":[[1,2],[3,4],[5,6]],\"step_ms\":5}]", 0 },
+    { "scroll|left|1.5|9,9",
+      "[{\"type\":\"scroll\",\"direction\":\"left\",\"amount\":1.5,\"x\":9,\"y\":9}]", 0 },
+    { "scroll|up|9,9", "[{\"type\":\"scroll\",\"direction\":\"up\",\"amount\":3,\"x\":9,\"y\":9}]",
+      0 },
+    { "drag|1,2|3,4|5,6|step_ms=5",
+      "[{\"type\":\"drag\",\"path\":[[1,2],[3,4],[5,6]],\"step_ms\":5}]", 0 },
     { "hold_key|shift|500", "[{\"type\":\"hold_key\",\"keys\":\"shift\",\"duration_ms\":500}]", 0 },
-    { "wait-for|settled|max_ms=9", "[{\"type\":\"wait_for\",\"kind\":\"settled\",\"max_ms\":9}]", 0 },
+    { "wait-for|settled|max_ms=9", "[{\"type\":\"wait_for\",\"kind\":\"settled\",\"max_ms\":9}]",
+      0 },
     { "zoom|0,0,10,5",
       "[{\"type\":\"zoom\",\"region\":{\"x\":0,\"y\":0,\"width\":10,\"height\":5}}]", 0 },
     { "release-all", "[{\"type\":\"release_all\"}]", 0 },
@@ -250,8 +274,8 @@ Test(words, become_actions)
         auto_json json_t *actions = json_array();
         auto_buf struct buf text = BUF_INIT;
         int argc, used = parse_words(words_good[i].line, actions, &argc, &err);
-        cr_assert(eq(int, used, words_good[i].used ? words_good[i].used : argc), "%s: %s", words_good[i].line,
-                  err.message);
+        cr_assert(eq(int, used, words_good[i].used ? words_good[i].used : argc), "%s: %s",
+                  words_good[i].line, err.message);
         json_write(actions, &text);
         cr_assert(eq(str, (char *)buf_str(&text), (char *)words_good[i].actions));
     }
@@ -260,9 +284,30 @@ Test(words, become_actions)
 Test(words, refuses_what_is_incomplete)
 {
     static const char *const lines[] = {
-        "move", "move|1", "move|1,", "move|1,2,3", "move|a,b", "move|inf,1", "drag|1,2", "scroll", "scroll|sideways",
-        "key", "key-down", "type", "hold-key|a", "wait", "wait|soon", "wait-for|tea", "zoom|1,2,3", "", ",", "click|,",
-        "click|1,2|button", "type|\xff", "click|button=\xff", "clickx|1,2",
+        "move",
+        "move|1",
+        "move|1,",
+        "move|1,2,3",
+        "move|a,b",
+        "move|inf,1",
+        "drag|1,2",
+        "scroll",
+        "scroll|sideways",
+        "key",
+        "key-down",
+        "type",
+        "hold-key|a",
+        "wait",
+        "wait|soon",
+        "wait-for|tea",
+        "zoom|1,2,3",
+        "",
+        ",",
+        "click|,",
+        "click|1,2|button",
+        "type|\xff",
+        "click|button=\xff",
+        "clickx|1,2",
     };
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         struct error err = { 0 };
@@ -273,7 +318,7 @@ Test(words, refuses_what_is_incomplete)
     }
 }
 
-/* --- The rest ------------------------------------------------------------------------------------ */
+/* --- The rest --------------------------------------------------------------------------------- */
 
 Test(picture, decodes_what_buf_encodes)
 {
@@ -290,7 +335,8 @@ Test(picture, decodes_what_buf_encodes)
 
 Test(picture, refuses_what_is_no_base64)
 {
-    static const char *const lines[] = { "A", "AA", "AAA", "AA=A", "=AAA", "A===", "====", "AA\n=", "AA==AAAA", "A!AA" };
+    static const char *const lines[] = { "A",    "AA",   "AAA",   "AA=A",     "=AAA",
+                                         "A===", "====", "AA\n=", "AA==AAAA", "A!AA" };
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         auto_buf struct buf bytes = BUF_INIT;
         cr_assert(lt(int, picture_decode(lines[i], strlen(lines[i]), &bytes), 0), "%s", lines[i]);
@@ -307,17 +353,24 @@ Test(picture, knows_formats_by_name)
 
 Test(when, reads_times_from_now_and_dates)
 {
-    static const struct { const char *text, *out; } rows[] = {
-        { "90", "1970-01-01T00:01:30.000Z" },  { "90s", "1970-01-01T00:01:30.000Z" },
-        { "30m", "1970-01-01T00:30:00.000Z" }, { "2h", "1970-01-01T02:00:00.000Z" },
-        { "7d", "1970-01-08T00:00:00.000Z" },  { "2030-01-02T03:04:05Z", "2030-01-02T03:04:05.000Z" },
+    static const struct {
+        const char *text, *out;
+    } rows[] = {
+        { "90", "1970-01-01T00:01:30.000Z" },
+        { "90s", "1970-01-01T00:01:30.000Z" },
+        { "30m", "1970-01-01T00:30:00.000Z" },
+        { "2h", "1970-01-01T02:00:00.000Z" },
+        { "7d", "1970-01-08T00:00:00.000Z" },
+        { "2030-01-02T03:04:05Z", "2030-01-02T03:04:05.000Z" },
     };
     char out[CLOCK_RFC3339_MAX];
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         cr_assert(eq(int, when_parse(rows[i].text, 0, out, NULL), 0), "%s", rows[i].text);
         cr_assert(eq(str, out, (char *)rows[i].out));
     }
-    static const char *const wrong[] = { "", "-5", "0", "5w", "m", "1e9", "99999999999999999999", "9999999d", "tomorrow" };
+    static const char *const wrong[] = {
+        "", "-5", "0", "5w", "m", "1e9", "99999999999999999999", "9999999d", "tomorrow"
+    };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
         cr_assert(lt(int, when_parse(wrong[i], 0, out, NULL), 0), "%s", wrong[i]);
 }
@@ -326,7 +379,8 @@ Test(body, is_merged_below_the_options)
 {
     struct error err = { 0 };
     auto_json json_t *body = json_pack("{s:i}", "queue_ms", 5);
-    cr_assert(eq(int, stdin_read_body(body, "{\"queue_ms\":9,\"space\":\"norm1\"}", "actions", &err), 0));
+    cr_assert(
+        eq(int, stdin_read_body(body, "{\"queue_ms\":9,\"space\":\"norm1\"}", "actions", &err), 0));
     cr_assert(eq(i64, json_get_int(body, "queue_ms", 0), 5));
     cr_assert(eq(str, (char *)json_get_string(body, "space", ""), "norm1"));
     cr_assert(eq(int, stdin_read_body(body, "[{\"type\":\"click\"}]", "actions", &err), 0));

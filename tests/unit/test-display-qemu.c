@@ -57,10 +57,11 @@ static void start_qemu(struct guest *self, const char *device)
     int pair[2];
     char line[4096];
     cr_assert(eq(int, sock_pair(pair, NULL), 0));
+    /* A test that fails must not leave its QEMU behind. */
     const char *const argv[] = {
-        QEMU, "-nodefaults", "-no-user-config", "-machine", "q35", "-accel", "tcg", "-m", "64",
-        "-device", device, "-display", "dbus,p2p=yes", "-chardev", "socket,id=qmp,fd=10", "-mon",
-        "chardev=qmp,mode=control", NULL,
+        "setpriv", "--pdeathsig", "KILL", QEMU, "-nodefaults", "-no-user-config", "-machine", "q35",
+        "-accel", "tcg", "-m", "64", "-device", device, "-display", "dbus,p2p=yes", "-chardev",
+        "socket,id=qmp,fd=10", "-mon", "chardev=qmp,mode=control", NULL,
     };
     struct process_fd fd = { pair[1], 10 };
     struct process_spec spec = { .argv = argv, .fds = &fd, .n_fds = 1 };

@@ -1,5 +1,5 @@
-/* What a still and a refinement cost. Every figure is wall time of one operation on one thread: what
- * a caller waits for, without HTTP. The unchanged still is a whole request through the loop. */
+/* What a still and a refinement cost. Every figure is wall time of one operation on one thread:
+ * what a caller waits for, without HTTP. The unchanged still is a whole request through the loop. */
 #include "tests/bench/content.h"
 
 #include "base/clock.h"
@@ -141,7 +141,8 @@ static void bench_unchanged(struct frame *frame, const char *content)
         bool is_cached = false;
         struct still_request *request = NULL;
         int64_t start = clock_now_us();
-        if (stills_request(stills, frame, NULL, &params, handle_still, &is_cached, &request, NULL) < 0)
+        if (stills_request(stills, frame, NULL, &params, handle_still, &is_cached, &request,
+                           NULL) < 0)
             exit(1);
         while (i < 0 ? worker_depth(pool, WORK_LATENCY) > 0 : !is_cached)
             loop_turn(&loop, i < 0);

@@ -86,5 +86,6 @@ static inline void content_desktop(uint32_t *pixels, int width, int height)
     content_text(pixels, width, height, 130, 110, w / 8 - 4, h / 17 - 4, 11);
     content_fill(pixels, width, height, width / 2, height / 3, w * 2 / 3, h * 2 / 3, 0xffffffff);
     content_fill(pixels, width, height, width / 2, height / 3, w * 2 / 3, 30, 0xff3584e4);
-    content_text(pixels, width, height, width / 2 + 10, height / 3 + 50, w / 16, h * 2 / 51 - 4, 17);
+    content_text(pixels, width, height, width / 2 + 10, height / 3 + 50, w / 16, h * 2 / 51 - 4,
+                 17);
 }

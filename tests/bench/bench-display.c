@@ -1,5 +1,5 @@
 /* What a still and a refinement cost. Every figure is wall time of one operation on one thread:
- * what a caller waits for, without HTTP. The unchanged still is a whole request through the loop. */
+ * what a caller waits for, without HTTP. The unchanged still is a request through the loop. */
 #include "tests/bench/content.h"
 
 #include "base/clock.h"

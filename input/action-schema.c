@@ -7,9 +7,11 @@ static json_t *number_schema(const struct action_field *field, const char *type)
     if (schema && field->has_limits) {
         bool is_integer = field->kind == ACTION_FIELD_INTEGER;
         json_object_set_new(schema, "minimum",
-                            is_integer ? json_integer((json_int_t)field->min) : json_real(field->min));
+                            is_integer ? json_integer((json_int_t)field->min)
+                                       : json_real(field->min));
         json_object_set_new(schema, "maximum",
-                            is_integer ? json_integer((json_int_t)field->max) : json_real(field->max));
+                            is_integer ? json_integer((json_int_t)field->max)
+                                       : json_real(field->max));
     }
     return schema;
 }
@@ -34,9 +36,9 @@ static json_t *keys_schema(const struct action_field *field)
 static json_t *point_schema(void)
 {
     return json_pack("{s:[{s:s, s:{s:s}, s:i, s:i}, {s:s, s:{s:{s:s}, s:{s:s}}, s:[s, s], s:b}]}",
-                     "oneOf", "type", "array", "items", "type", "number", "minItems", 2, "maxItems", 2,
-                     "type", "object", "properties", "x", "type", "number", "y", "type", "number",
-                     "required", "x", "y", "additionalProperties", 0);
+                     "oneOf", "type", "array", "items", "type", "number", "minItems", 2, "maxItems",
+                     2, "type", "object", "properties", "x", "type", "number", "y", "type",
+                     "number", "required", "x", "y", "additionalProperties", 0);
 }
 
 static json_t *region_schema(void)

@@ -1,11 +1,11 @@
 /* The action vocabulary: what an agent may ask for, from JSON to a struct.
  *
- * One table (input/action.c) holds every action with its fields, types, limits and texts. The
+ * One table (input/action-table.c) holds every action with its fields, types, limits and texts. The
  * parser walks it, and so do the OpenAPI document and docs/api.md. An action is an object whose
- * "type" names a row, e.g. {"type": "click", "x": 10, "y": 20}. Fields that the row lacks are errors
- * (unknown_field), as are absent required ones (missing_field), wrong types (bad_type) and values
- * outside their limits (bad_value); key names give unknown_key. Coordinates are numbers in the
- * request's space (input/space.h) and are checked against the screen only when the action is
+ * "type" names a row, e.g. {"type": "click", "x": 10, "y": 20}. Fields that the row lacks are
+ * errors (unknown_field), as are absent required ones (missing_field), wrong types (bad_type) and
+ * values outside their limits (bad_value); key names give unknown_key. Coordinates are numbers in
+ * the request's space (input/space.h) and are checked against the screen only when the action is
  * planned. screenshot, zoom and wait_for are parsed here and carried out by farm/. */
 #pragma once
 
@@ -14,12 +14,12 @@
 #include "input/sink.h"
 
 enum {
-    ACTION_TEXT_MAX = 65536,   /* bytes of UTF-8 */
-    ACTION_PATH_MAX = 1000,    /* points of a drag */
-    ACTION_CHORDS_MAX = 100,   /* chords of one key action */
+    ACTION_TEXT_MAX = 65536, /* bytes of UTF-8 */
+    ACTION_PATH_MAX = 1000,  /* points of a drag */
+    ACTION_CHORDS_MAX = 100, /* chords of one key action */
     ACTION_WAIT_MAX_MS = 300000,
-    ACTION_SCROLL_MAX = 100,   /* notches */
-    ACTION_FRAME_MAX = 64,     /* bytes of a frame id */
+    ACTION_SCROLL_MAX = 100, /* notches */
+    ACTION_FRAME_MAX = 64,   /* bytes of a frame id */
 };
 
 enum action_type {
@@ -74,7 +74,8 @@ struct action {
 
     bool has_x, has_y; /* both or none, except that move has both */
     double x, y;
-    struct chord held; /* "keys" of pointer actions, "hold" of key: pressed around everything else */
+    struct chord
+        held; /* "keys" of pointer actions, "hold" of key: pressed around everything else */
 
     int button;      /* enum button */
     int count;       /* clicks, 1–3 */
@@ -141,10 +142,10 @@ struct action_field {
     enum action_field_kind kind;
     bool is_required, has_limits;
     double min, max;
-    const char *const *values;  /* ENUM: NULL-terminated */
-    const char *default_json;   /* as JSON text, NULL: none */
-    const char *text;           /* one sentence for documents */
-    size_t offset, has_offset;  /* where in struct action; has_offset 0: no flag */
+    const char *const *values; /* ENUM: NULL-terminated */
+    const char *default_json;  /* as JSON text, NULL: none */
+    const char *text;          /* one sentence for documents */
+    size_t offset, has_offset; /* where in struct action; has_offset 0: no flag */
 };
 
 struct action_row {

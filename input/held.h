@@ -1,7 +1,7 @@
 /* Which keys and buttons of a guest are down.
  *
- * The one place that knows: presses and releases pass through here to the sink. A key can be held by
- * the action under way (counted, so that a chord may name a key twice) and be latched by key_down
+ * The one place that knows: presses and releases pass through here to the sink. A key can be held
+ * by the action under way (counted, so that a chord may name a key twice) and be latched by key_down
  * or button_down. It goes down at the first of these and up at the last. Pressing twice or
  * releasing what is up is swallowed. */
 #pragma once

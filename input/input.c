@@ -15,6 +15,15 @@
 
 #include <errno.h>
 
+/* Text is typed as fast as the guest seems to live. Its kernel buffers 16 characters for its X
+ * server or compositor, and nobody outside sees when those overflow. What is seen is how late
+ * QEMU's answers and our own timers are: a machine that starves us starves the guest too. So the
+ * pause after a character grows with the worst lateness of the last ones, from 2 to 32 ms. */
+enum { CALM_US = 3000, LATE_FACTOR = 3, LATE_PAUSE_MAX_US = 30000 };
+
+/* libinput takes a button that changes again within 25 ms as a switch that bounces. */
+#define BUTTON_GAP_US 30000
+
 enum state { STATE_IDLE, STATE_FLUSHING, STATE_PAUSING, STATE_ENDING };
 
 struct input {
@@ -34,7 +43,11 @@ struct input {
     struct input_result result;
     input_done_fn done;
     void *data;
-    int n_resets; /* under way */
+    int64_t due_us;    /* when the wait under way should be over */
+    int64_t late_us;   /* how late recent ones were, fading */
+    bool has_button;   /* a button changed since the last flush */
+    int64_t button_us; /* when the guest took a button's last change */
+    int n_resets;      /* under way */
 };
 
 static void step(struct input *self);
@@ -143,23 +156,29 @@ static void handle_flushed(void *data, bool ok)
         if (self->result.injected_first_us == 0)
             self->result.injected_first_us = self->result.injected_last_us;
     }
+    if (self->has_button)
+        self->button_us = clock_now_us();
+    self->has_button = false;
     step(self);
 }
 
 static void flush(struct input *self, enum state state)
 {
     self->state = state;
+    self->due_us = clock_now_us();
     sink_flush(self->sink, handle_flushed, self);
 }
 
 static void pause_for(struct input *self, enum state state, int64_t us)
 {
     self->state = state;
+    self->due_us = clock_now_us() + us;
     timer_start(self->timer, us);
 }
 
 static void run_key(struct input *self, uint16_t what, bool is_down)
 {
+    self->has_button |= what >= HELD_KEYS;
     if (is_down)
         held_press(&self->held, self->sink, what);
     else
@@ -178,7 +197,10 @@ static void run_step(struct input *self, const struct step *s)
         break;
     case STEP_WHEEL: sink_wheel(self->sink, (enum wheel_axis)s->code, s->value); break;
     case STEP_LATCH: held_latch(&self->held, s->code); break;
-    case STEP_UNLATCH: held_unlatch(&self->held, self->sink, s->code); break;
+    case STEP_UNLATCH:
+        self->has_button |= s->code >= HELD_KEYS;
+        held_unlatch(&self->held, self->sink, s->code);
+        break;
     case STEP_CLEAR: held_release_all(&self->held, self->sink); break;
     case STEP_CHARACTER: self->result.n_characters++; break;
     case STEP_PAUSE: break;
@@ -209,17 +231,38 @@ static void end(struct input *self)
         pause_for(self, STATE_ENDING, 0); /* an answer never comes out of input_play */
 }
 
+/* How long a step must wait for the button before it. */
+static int64_t button_wait(const struct input *self, const struct step *s)
+{
+    bool is_button = s->kind == STEP_BUTTON || (s->kind == STEP_UNLATCH && s->code >= HELD_KEYS);
+    return is_button ? self->button_us + BUTTON_GAP_US - clock_now_us() : 0;
+}
+
+static void note_lateness(struct input *self)
+{
+    int64_t late_us = MAX(clock_now_us() - self->due_us - CALM_US, 0);
+    self->late_us = MAX(late_us, self->late_us - self->late_us / 32);
+}
+
+static int64_t pause_length(const struct input *self, const struct step *s)
+{
+    bool is_text = self->at + 1 < self->plan.n_steps && s[1].kind == STEP_CHARACTER;
+    int64_t extra_us = is_text ? MIN(LATE_FACTOR * self->late_us, LATE_PAUSE_MAX_US) : 0;
+    return (int64_t)s->value * 1000 + extra_us;
+}
+
 /* Runs up to the next wait. A pause waits for the events before it and then for its time. */
 static void run(struct input *self)
 {
     bool has_events = false;
     for (; self->at < self->plan.n_steps; self->at++) {
         const struct step *s = &self->plan.steps[self->at];
-        if (s->kind == STEP_PAUSE && has_events)
+        int64_t early_us = button_wait(self, s);
+        if ((s->kind == STEP_PAUSE || early_us > 0) && has_events)
             break;
-        if (s->kind == STEP_PAUSE) {
-            self->at++;
-            pause_for(self, STATE_PAUSING, (int64_t)s->value * 1000);
+        if (s->kind == STEP_PAUSE || early_us > 0) {
+            pause_for(self, STATE_PAUSING, early_us > 0 ? early_us : pause_length(self, s));
+            self->at += s->kind == STEP_PAUSE;
             return;
         }
         run_step(self, s);
@@ -234,6 +277,7 @@ static void run(struct input *self)
 /* A wait is over: what is next? */
 static void step(struct input *self)
 {
+    note_lateness(self);
     if (self->state == STATE_ENDING)
         finish(self);
     else if (self->failure.is_set)

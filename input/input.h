@@ -1,10 +1,12 @@
 /* The input of one sandbox: plays actions into a sink over time and owns what is held down.
  *
- * One action at a time; order and leases are the caller's. A plan (input/plan.h) is made first, so an
- * action that cannot be carried out whole injects nothing. Then its steps run with their pauses,
+ * One action at a time; order and leases are the caller's. A plan (input/plan.h) is made first, so
+ * an action that cannot be carried out whole injects nothing. Then its steps run with their pauses,
  * each counted from when the guest took the events before it. Everything an action pressed is
  * released when it ends, fails or is cancelled, last press first; only key_down and button_down
- * outlive their action, until key_up, button_up, release_all, input_release_all or input_reset. */
+ * outlive their action, until key_up, button_up, release_all, input_release_all or input_reset. Two
+ * changes of buttons are kept 30 ms apart, within an action and between two: libinput takes faster
+ * ones for a switch that bounces and drops them. */
 #pragma once
 
 #include "base/loop.h"
@@ -18,13 +20,14 @@ struct input;
  * first and last event; both 0 when the action has none (wait, cursor_position). */
 struct input_result {
     int64_t queued_us, injected_first_us, injected_last_us;
-    bool has_point; /* the pointer's place is known: where the action left it */
-    int fx, fy;     /* native pixels */
+    bool has_point;      /* the pointer's place is known: where the action left it */
+    int fx, fy;          /* native pixels */
     size_t n_characters; /* type: characters that arrived, also when it failed half-way */
 };
 
 /* err is NULL when the action was carried out; else cancelled (input_cancel) or guest_gone (the
- * guest does not take input any more). Both pointers are borrowed. May call input_play; may not call input_free. */
+ * guest does not take input any more). Both pointers are borrowed. May call
+ * input_play; may not call input_free. */
 typedef void (*input_done_fn)(void *data, const struct input_result *result,
                               const struct error *err);
 

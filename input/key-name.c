@@ -1,5 +1,5 @@
-/* Names of keys as agents write them. Models were trained on xdotool, pyautogui, browsers' key names
- * and VNC tools, so one key has many names here; X11 keysym names need no row, xkbcommon knows
+/* Names of keys as agents write them. Models were trained on xdotool, pyautogui, browsers' key
+ * names and VNC tools, so one key has many names here; X11 keysym names need no row, xkbcommon knows
  * them. Linear search: about 250 short rows, a few microseconds per key. */
 #include "input/key-name.h"
 

@@ -20,9 +20,9 @@ struct chord {
     int n_keys;
 };
 
-/* Parses "ctrl+shift+t". The separator is '+'; where a key is expected a '+' is the key itself: "+",
- * "ctrl++", also "ctrl+plus". Errors: unknown_key naming the part, bad_value for an empty or too
- * long chord. */
+/* Parses "ctrl+shift+t". The separator is '+'; where a key is expected a '+' is the key itself:
+ * "+", "ctrl++", also "ctrl+plus". Errors: unknown_key naming the part, bad_value for an empty or
+ * too long chord. */
 int chord_parse(struct chord *ret, const char *text, size_t size, struct error *err);
 
 /* Every alias, for documents: returns false when index is past the end. */

@@ -199,7 +199,8 @@ static size_t table_position(const struct table *table, uint32_t symbol)
 static const struct entry *table_find(const struct table *table, uint32_t symbol)
 {
     size_t at = table_position(table, symbol);
-    return at < table->n_entries && table->entries[at].symbol == symbol ? &table->entries[at] : NULL;
+    return at < table->n_entries && table->entries[at].symbol == symbol ? &table->entries[at]
+                                                                        : NULL;
 }
 
 /* The first way to make a symbol stays. */
@@ -217,8 +218,9 @@ static void table_add(struct table *table, uint32_t symbol, struct keymap_stroke
 
 static bool is_keypad(uint16_t code)
 {
-    return (code >= KEY_KP7 && code <= KEY_KPDOT) || code == KEY_KPASTERISK || code == KEY_KPENTER ||
-           code == KEY_KPSLASH || code == KEY_KPEQUAL || code == KEY_KPCOMMA || code == KEY_KPJPCOMMA;
+    return (code >= KEY_KP7 && code <= KEY_KPDOT) || code == KEY_KPASTERISK ||
+           code == KEY_KPENTER || code == KEY_KPSLASH || code == KEY_KPEQUAL ||
+           code == KEY_KPCOMMA || code == KEY_KPJPCOMMA;
 }
 
 static void add_key(struct keymap *self, struct xkb_state *state, uint16_t code, uint8_t modifiers)
@@ -256,7 +258,8 @@ static uint16_t find_level3(struct xkb_keymap *xkb)
     struct xkb_state *state = xkb_state_new(xkb);
     uint16_t code = 0;
     for (size_t i = 0; state && i < ARRAY_LEN(candidates) && !code; i++) {
-        if (xkb_state_key_get_one_sym(state, candidates[i] + XKB_OFFSET) == XKB_KEY_ISO_Level3_Shift)
+        if (xkb_state_key_get_one_sym(state, candidates[i] + XKB_OFFSET) ==
+            XKB_KEY_ISO_Level3_Shift)
             code = candidates[i];
     }
     xkb_state_unref(state);
@@ -265,7 +268,8 @@ static uint16_t find_level3(struct xkb_keymap *xkb)
 
 static int fill(struct keymap *self, struct xkb_keymap *xkb)
 {
-    static const uint8_t levels[] = { 0, KEYMAP_SHIFT, KEYMAP_LEVEL3, KEYMAP_SHIFT | KEYMAP_LEVEL3 };
+    static const uint8_t levels[] = { 0, KEYMAP_SHIFT, KEYMAP_LEVEL3,
+                                      KEYMAP_SHIFT | KEYMAP_LEVEL3 };
     self->keysyms.entries = calloc(ENTRIES_MAX, sizeof(struct entry));
     self->characters.entries = calloc(ENTRIES_MAX, sizeof(struct entry));
     if (!self->keysyms.entries || !self->characters.entries)
@@ -277,8 +281,9 @@ static int fill(struct keymap *self, struct xkb_keymap *xkb)
     return 0;
 }
 
-static void ignore_log(struct xkb_context *context maybe_unused, enum xkb_log_level level maybe_unused,
-                       const char *format maybe_unused, va_list args maybe_unused)
+static void ignore_log(struct xkb_context *context maybe_unused,
+                       enum xkb_log_level level maybe_unused, const char *format maybe_unused,
+                       va_list args maybe_unused)
 {
 }
 
@@ -351,11 +356,11 @@ static int find_dead(const struct keymap *self, uint32_t character, struct keyma
         const struct entry *dead = table_find(&self->keysyms, dead_keys[i].dead);
         if (!dead)
             continue;
-        const struct entry *base =
-            character != dead_keys[i].alone
-                ? table_find(&self->characters, find_base(dead_keys[i].pairs, character))
-            : dead_keys[i].is_twice ? dead
-                                    : table_find(&self->characters, ' ');
+        const struct entry *base = character != dead_keys[i].alone
+                                       ? table_find(&self->characters,
+                                                    find_base(dead_keys[i].pairs, character))
+                                   : dead_keys[i].is_twice ? dead
+                                                           : table_find(&self->characters, ' ');
         if (!base)
             continue;
         ret[0] = dead->stroke;

@@ -21,8 +21,8 @@ enum { KEYMAP_STROKES_MAX = 2 };
 
 struct keymap;
 
-/* layout and variant as in setxkbmap (variant may be NULL or ""). Error: bad_value for a layout that
- * xkbcommon does not know. Takes about 10 ms: share the result. */
+/* layout and variant as in setxkbmap (variant may be NULL or ""). Error: bad_value for a layout
+ * that xkbcommon does not know. Takes about 10 ms: share the result. */
 int keymap_new(struct keymap **ret, const char *layout, const char *variant, struct error *err);
 struct keymap *keymap_ref(struct keymap *self);
 struct keymap *keymap_unref(struct keymap *self);

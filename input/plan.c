@@ -26,8 +26,9 @@ int plan_add(struct plan *self, struct step step)
 {
     if (self->n_steps == self->capacity) {
         size_t capacity = MAX(self->capacity * 2, 32);
-        struct step *steps =
-            self->n_steps < PLAN_STEPS_MAX ? realloc(self->steps, capacity * sizeof *steps) : NULL;
+        struct step *steps = self->n_steps < PLAN_STEPS_MAX
+                                 ? realloc(self->steps, capacity * sizeof *steps)
+                                 : NULL;
         if (!steps)
             return -ENOMEM;
         self->steps = steps;
@@ -102,7 +103,8 @@ static void set_missing_key(struct draft *d, uint32_t keysym)
     char name[64];
     if (xkb_keysym_get_name(keysym, name, sizeof name) < 0)
         name[0] = 0;
-    d->r = error_set(d->err, ERROR_UNTYPABLE, "the key %s is not on the guest's keyboard layout", name);
+    d->r = error_set(d->err, ERROR_UNTYPABLE, "the key %s is not on the guest's keyboard layout",
+                     name);
 }
 
 static void list_presses(struct draft *d, const struct chord *chord, struct press_list *list)
@@ -284,7 +286,8 @@ static void add_notches(struct draft *d, enum wheel_axis axis, int notches, bool
         if (!*is_first)
             add_pause(d, NOTCH_GAP_MS);
         *is_first = false;
-        add(d, (struct step){ .kind = STEP_WHEEL, .code = (uint16_t)axis, .value = notches > 0 ? 1 : -1 });
+        add(d, (struct step){
+                   .kind = STEP_WHEEL, .code = (uint16_t)axis, .value = notches > 0 ? 1 : -1 });
     }
 }
 
@@ -304,7 +307,9 @@ static void plan_scroll(struct draft *d, const struct action *a)
     double dx = a->dx, dy = a->dy, per = a->unit == SCROLL_PIXEL ? PIXELS_PER_NOTCH : 1;
     bool is_first = true;
     if (a->has_direction) {
-        dx = a->direction == SCROLL_LEFT ? -a->amount : a->direction == SCROLL_RIGHT ? a->amount : 0;
+        dx = a->direction == SCROLL_LEFT    ? -a->amount
+             : a->direction == SCROLL_RIGHT ? a->amount
+                                            : 0;
         dy = a->direction == SCROLL_UP ? -a->amount : a->direction == SCROLL_DOWN ? a->amount : 0;
     }
     add_place(d, a);

@@ -1,4 +1,4 @@
-/* What an action comes down to: a list of events and pauses, worked out before anything is injected.
+/* What an action comes down to: a list of events and pauses, worked out before anything is sent.
  *
  * Planning is pure: an action that names a point outside the screen, a key or character that the
  * layout lacks fails here, and the guest saw nothing of it. Presses and releases in a plan are

@@ -31,7 +31,8 @@ static void call(struct sink_dbus *self, const char *interface, const char *memb
                  int64_t b)
 {
     sd_bus_message *message = NULL;
-    int r = sd_bus_message_new_method_call(qdbus_bus(self->bus), &message, NULL, PATH, interface, member);
+    int r = sd_bus_message_new_method_call(qdbus_bus(self->bus), &message, NULL, PATH, interface,
+                                           member);
     if (r >= 0)
         r = sd_bus_message_append(message, "u", a);
     if (r >= 0 && b >= 0)
@@ -129,7 +130,8 @@ static void dbus_free(struct sink *sink)
 {
     struct sink_dbus *self = container_of(sink, struct sink_dbus, sink);
     struct flush *flush, *next;
-    list_for_each_safe(flush, next, &self->flushes, link) {
+    list_for_each_safe(flush, next, &self->flushes, link)
+    {
         list_remove(&flush->link);
         sd_bus_slot_unref(flush->slot);
         free(flush);

@@ -13,9 +13,9 @@
  * What is behind the guest's driver is out of sight: a guest whose X server does not run for 50 ms
  * while text arrives at full speed can still lose some of it in its own evdev buffers.
  *
- * The tablet may be bound to a display (see sink_qmp_new); its events then carry the display's name.
- * QEMU's virtio tablet has no horizontal wheel. Horizontal notches go out without a display's name
- * and so reach a PS/2 mouse beside a bound tablet; without one QEMU drops them. */
+ * The tablet may be bound to a display (see sink_qmp_new); its events then carry that name. QEMU's
+ * virtio tablet has no horizontal wheel. Horizontal notches go out without a display's name and so
+ * reach a PS/2 mouse beside a bound tablet; without one QEMU drops them. */
 #include "input/sink-qmp.h"
 
 #include "base/clock.h"
@@ -30,7 +30,7 @@ enum {
     RING_ROOM = 32, /* buffers that must be free before more events go out */
     RING_POLL_MS = 3,
     RING_WAIT_MS = 3000,
-    OUTBOX_MAX = 4096, /* events; a reset has about 150 */
+    OUTBOX_MAX = 4096,   /* events; a reset has about 150 */
     ON_THE_WAY_MAX = 36, /* commands */
 };
 
@@ -54,15 +54,15 @@ struct sink_qmp {
     struct list items; /* sent events that are not answered, then those that wait */
     size_t n_items;
     uint64_t n_submitted, n_answered; /* commands of all kinds */
-    bool is_failed; /* a command failed: QMP is gone or input-send-event is */
-    bool is_freed;  /* waits for its answers */
+    bool is_failed;                   /* a command failed: QMP is gone or input-send-event is */
+    bool is_freed;                    /* waits for its answers */
 
     bool has_listed_rings;
     char *rings[RINGS_MAX]; /* QOM paths of virtio input devices */
     int n_rings;
-    int n_asked;            /* rings whose answer is missing */
-    int room;               /* free buffers, as far as known */
-    int64_t full_since_us;  /* 0: not full */
+    int n_asked;           /* rings whose answer is missing */
+    int room;              /* free buffers, as far as known */
+    int64_t full_since_us; /* 0: not full */
 };
 
 static void item_free(struct sink_qmp *self, struct item *item)
@@ -93,7 +93,8 @@ static bool take_answer(struct sink_qmp *self)
 }
 
 /* Takes the arguments. */
-static void command(struct sink_qmp *self, const char *name, json_t *arguments, sink_qmp_done_fn done)
+static void command(struct sink_qmp *self, const char *name, json_t *arguments,
+                    sink_qmp_done_fn done)
 {
     if (self->is_failed) {
         json_decref(arguments);
@@ -131,9 +132,11 @@ static void handle_ring(void *data, const json_t *result)
     struct sink_qmp *self = data;
     if (!take_answer(self))
         return;
-    const json_t *available = json_object_get(result, "avail"), *used = json_object_get(result, "used");
+    const json_t *available = json_object_get(result, "avail"),
+                 *used = json_object_get(result, "used");
     if (available && used) {
-        uint16_t room = (uint16_t)(json_get_int(available, "idx", 0) - json_get_int(used, "idx", 0));
+        uint16_t room = (uint16_t)(json_get_int(available, "idx", 0) -
+                                   json_get_int(used, "idx", 0));
         self->room = MIN(self->room, room);
     }
     if (--self->n_asked == 0 && self->room < RING_ROOM) {
@@ -202,7 +205,8 @@ static void handle_sent(void *data, const json_t *result)
 static void send_items(struct sink_qmp *self)
 {
     struct item *item;
-    list_for_each(item, &self->items, link) {
+    list_for_each(item, &self->items, link)
+    {
         if (item->is_sent || !item->arguments)
             continue;
         if (self->is_failed || !has_room(self, item->n_buffers))
@@ -217,7 +221,8 @@ static void send_items(struct sink_qmp *self)
 static void drop_items(struct sink_qmp *self)
 {
     struct item *item, *next;
-    list_for_each_safe(item, next, &self->items, link) {
+    list_for_each_safe(item, next, &self->items, link)
+    {
         if (item->arguments && (!item->is_sent || self->is_failed))
             item_free(self, item);
     }
@@ -294,9 +299,10 @@ static void qmp_key(struct sink *sink, uint16_t code, bool is_down)
 
 static void send_button(struct sink_qmp *self, const char *name, bool is_down, const char *device)
 {
-    send_event(self,
-               json_pack("{s:s, s:{s:b, s:s}}", "type", "btn", "data", "down", is_down, "button", name),
-               device);
+    send_event(
+        self,
+        json_pack("{s:s, s:{s:b, s:s}}", "type", "btn", "data", "down", is_down, "button", name),
+        device);
 }
 
 static void qmp_button(struct sink *sink, enum button button, bool is_down)
@@ -346,8 +352,7 @@ static void qmp_free(struct sink *sink)
 {
     struct sink_qmp *self = container_of(sink, struct sink_qmp, sink);
     struct item *item, *next;
-    list_for_each_safe(item, next, &self->items, link)
-        item_free(self, item);
+    list_for_each_safe(item, next, &self->items, link) item_free(self, item);
     defer_free(self->advance);
     timer_free(self->poll);
     self->is_freed = true;

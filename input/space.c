@@ -1,5 +1,5 @@
-/* Every space is a size in its own units and a way to a native pixel. One axis at a time: what holds
- * for x holds for y. */
+/* Every space is a size in its own units and a way to a native pixel. One axis at a time: what
+ * holds for x holds for y. */
 #include "input/space.h"
 
 #include <errno.h>
@@ -35,7 +35,8 @@ static struct axis axis_x(const struct space *s)
 
 static struct axis axis_y(const struct space *s)
 {
-    return (struct axis){ 'y', s->kind, s->height, s->image_height, s->region.fy, s->region.height };
+    return (
+        struct axis){ 'y', s->kind, s->height, s->image_height, s->region.fy, s->region.height };
 }
 
 /* The largest value, and whether it belongs to the space itself. */
@@ -81,8 +82,8 @@ static int outside(const struct space *s, const struct axis *a, double v, struct
 static int check_screen(const struct space *s, struct error *err)
 {
     if (s->width > 0 && s->height > 0 &&
-        (s->kind != SPACE_FRAME ||
-         (s->image_width > 0 && s->image_height > 0 && s->region.width > 0 && s->region.height > 0)))
+        (s->kind != SPACE_FRAME || (s->image_width > 0 && s->image_height > 0 &&
+                                    s->region.width > 0 && s->region.height > 0)))
         return 0;
     return error_set(err, ERROR_NOT_READY, "the guest has no screen yet");
 }
@@ -97,9 +98,10 @@ static int axis_to_native(const struct space *s, const struct axis *a, double v,
     int px = axis_map(a, v);
     /* A frame taken on a larger screen. */
     if (px < 0 || px >= a->native)
-        return error_set(err, ERROR_OUTSIDE_SCREEN,
-                         "%c is %.10g, which is native pixel %d, outside the screen of %dx%d pixels",
-                         a->name, v, px, s->width, s->height);
+        return error_set(
+            err, ERROR_OUTSIDE_SCREEN,
+            "%c is %.10g, which is native pixel %d, outside the screen of %dx%d pixels", a->name, v,
+            px, s->width, s->height);
     *ret = px;
     return 0;
 }

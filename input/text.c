@@ -11,7 +11,12 @@ int text_next(const char *text, size_t size, uint32_t *ret_character)
     if (size == 0)
         return 0;
     const unsigned char *p = (const unsigned char *)text;
-    int n = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
+    int n = p[0] < 0x80   ? 1
+            : p[0] < 0xc0 ? 0
+            : p[0] < 0xe0 ? 2
+            : p[0] < 0xf0 ? 3
+            : p[0] < 0xf8 ? 4
+                          : 0;
     if (n == 0 || (size_t)n > size)
         return -1;
     uint32_t c = n == 1 ? p[0] : p[0] & (0x7fu >> n);
@@ -71,10 +76,11 @@ static int set_untypable(uint32_t character, size_t index, const char *bytes, in
                          struct error *err)
 {
     bool is_printable = character >= 0x20 && character != 0x7f;
-    return error_set(err, ERROR_UNTYPABLE,
-                     "character %zu of the text, U+%04X%s%.*s%s, is not on the guest's keyboard layout",
-                     index, character, is_printable ? " '" : "", is_printable ? size : 0, bytes,
-                     is_printable ? "'" : "");
+    return error_set(
+        err, ERROR_UNTYPABLE,
+        "character %zu of the text, U+%04X%s%.*s%s, is not on the guest's keyboard layout", index,
+        character, is_printable ? " '" : "", is_printable ? size : 0, bytes,
+        is_printable ? "'" : "");
 }
 
 int text_plan(struct plan *plan, const struct keymap *keymap, const char *text, size_t size,

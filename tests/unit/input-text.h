@@ -12,19 +12,25 @@
 
 #define NAME(code) [KEY_##code] = #code
 static const char *const key_names[KEY_MICMUTE + 1] = {
-    NAME(ESC), NAME(1), NAME(2), NAME(3), NAME(4), NAME(5), NAME(6), NAME(7), NAME(8), NAME(9),
-    NAME(0), NAME(MINUS), NAME(EQUAL), NAME(BACKSPACE), NAME(TAB), NAME(Q), NAME(W), NAME(E),
-    NAME(R), NAME(T), NAME(Y), NAME(U), NAME(I), NAME(O), NAME(P), NAME(LEFTBRACE),
-    NAME(RIGHTBRACE), NAME(ENTER), NAME(LEFTCTRL), NAME(A), NAME(S), NAME(D), NAME(F), NAME(G),
-    NAME(H), NAME(J), NAME(K), NAME(L), NAME(SEMICOLON), NAME(APOSTROPHE), NAME(GRAVE),
-    NAME(LEFTSHIFT), NAME(BACKSLASH), NAME(Z), NAME(X), NAME(C), NAME(V), NAME(B), NAME(N),
-    NAME(M), NAME(COMMA), NAME(DOT), NAME(SLASH), NAME(RIGHTSHIFT), NAME(KPASTERISK),
-    NAME(LEFTALT), NAME(SPACE), NAME(CAPSLOCK), NAME(F1), NAME(F2), NAME(F5), NAME(F11), NAME(F12),
-    NAME(NUMLOCK), NAME(SCROLLLOCK), NAME(KP0), NAME(KP1), NAME(KPPLUS), NAME(KPENTER),
-    NAME(KPSLASH), NAME(102ND), NAME(RIGHTCTRL), NAME(SYSRQ), NAME(RIGHTALT), NAME(HOME), NAME(UP),
-    NAME(PAGEUP), NAME(LEFT), NAME(RIGHT), NAME(END), NAME(DOWN), NAME(PAGEDOWN), NAME(INSERT),
-    NAME(DELETE), NAME(PAUSE), NAME(LEFTMETA), NAME(RIGHTMETA), NAME(COMPOSE), NAME(MUTE),
-    NAME(VOLUMEUP), NAME(VOLUMEDOWN), NAME(PLAYPAUSE), NAME(BACK), NAME(FORWARD), NAME(REFRESH),
+    NAME(ESC),        NAME(1),          NAME(2),         NAME(3),          NAME(4),
+    NAME(5),          NAME(6),          NAME(7),         NAME(8),          NAME(9),
+    NAME(0),          NAME(MINUS),      NAME(EQUAL),     NAME(BACKSPACE),  NAME(TAB),
+    NAME(Q),          NAME(W),          NAME(E),         NAME(R),          NAME(T),
+    NAME(Y),          NAME(U),          NAME(I),         NAME(O),          NAME(P),
+    NAME(LEFTBRACE),  NAME(RIGHTBRACE), NAME(ENTER),     NAME(LEFTCTRL),   NAME(A),
+    NAME(S),          NAME(D),          NAME(F),         NAME(G),          NAME(H),
+    NAME(J),          NAME(K),          NAME(L),         NAME(SEMICOLON),  NAME(APOSTROPHE),
+    NAME(GRAVE),      NAME(LEFTSHIFT),  NAME(BACKSLASH), NAME(Z),          NAME(X),
+    NAME(C),          NAME(V),          NAME(B),         NAME(N),          NAME(M),
+    NAME(COMMA),      NAME(DOT),        NAME(SLASH),     NAME(RIGHTSHIFT), NAME(KPASTERISK),
+    NAME(LEFTALT),    NAME(SPACE),      NAME(CAPSLOCK),  NAME(F1),         NAME(F2),
+    NAME(F5),         NAME(F11),        NAME(F12),       NAME(NUMLOCK),    NAME(SCROLLLOCK),
+    NAME(KP0),        NAME(KP1),        NAME(KPPLUS),    NAME(KPENTER),    NAME(KPSLASH),
+    NAME(102ND),      NAME(RIGHTCTRL),  NAME(SYSRQ),     NAME(RIGHTALT),   NAME(HOME),
+    NAME(UP),         NAME(PAGEUP),     NAME(LEFT),      NAME(RIGHT),      NAME(END),
+    NAME(DOWN),       NAME(PAGEDOWN),   NAME(INSERT),    NAME(DELETE),     NAME(PAUSE),
+    NAME(LEFTMETA),   NAME(RIGHTMETA),  NAME(COMPOSE),   NAME(MUTE),       NAME(VOLUMEUP),
+    NAME(VOLUMEDOWN), NAME(PLAYPAUSE),  NAME(BACK),      NAME(FORWARD),    NAME(REFRESH),
 };
 #undef NAME
 
@@ -49,8 +55,9 @@ static inline void step_text(const struct step *s, struct buf *out)
         break;
     case STEP_MOVE: buf_printf(out, "move %d %d", s->fx, s->fy); break;
     case STEP_WHEEL:
-        buf_printf(out, "wheel %s", s->code == WHEEL_VERTICAL ? (s->value > 0 ? "down" : "up")
-                                                              : (s->value > 0 ? "right" : "left"));
+        buf_printf(out, "wheel %s",
+                   s->code == WHEEL_VERTICAL ? (s->value > 0 ? "down" : "up")
+                                             : (s->value > 0 ? "right" : "left"));
         break;
     case STEP_PAUSE: buf_printf(out, "%d ms", s->value); break;
     case STEP_LATCH:

@@ -58,7 +58,8 @@ static const struct {
     { "{'type': 'key_up', 'keys': 'shift'}", "let go LEFTSHIFT" },
     { "{'type': 'hold_key', 'keys': 'w', 'duration_ms': 500}", "W down, 500 ms, W up" },
     { "{'type': 'type', 'text': 'Hi', 'press_enter': true}",
-      "LEFTSHIFT down, H down, H up, 2 ms, LEFTSHIFT up, I down, I up, 2 ms, ENTER down, ENTER up" },
+      "LEFTSHIFT down, H down, H up, 2 ms, LEFTSHIFT up, I down, I up, 2 ms, ENTER down, ENTER "
+      "up" },
     { "{'type': 'type', 'text': 'a', 'delay_ms': 50}", "A down, A up, 50 ms" },
     { "{'type': 'type', 'text': ''}", "" },
     { "{'type': 'wait', 'duration_ms': 5}", "5 ms" },
@@ -75,7 +76,8 @@ static struct keymap *us(void)
     return keymap;
 }
 
-static int plan_row(const char *row, struct plan_context *context, struct buf *out, struct error *err)
+static int plan_row(const char *row, struct plan_context *context, struct buf *out,
+                    struct error *err)
 {
     auto_json json_t *object = parse_row(row);
     struct action action;
@@ -133,12 +135,14 @@ Test(action, keeps_the_rest_of_a_scroll)
         { "{'type': 'scroll', 'dy': 30, 'unit': 'pixel'}", "wheel down" },
         { "{'type': 'scroll', 'dx': 119, 'unit': 'pixel'}", "" },
         { "{'type': 'scroll', 'dy': 109, 'unit': 'pixel'}", "" },
-        { "{'type': 'scroll', 'dx': 1, 'dy': 1, 'unit': 'pixel'}", "wheel down, 6 ms, wheel right" },
+        { "{'type': 'scroll', 'dx': 1, 'dy': 1, 'unit': 'pixel'}",
+          "wheel down, 6 ms, wheel right" },
         { "{'type': 'scroll', 'dy': 119, 'unit': 'pixel'}", "" },
         { "{'type': 'scroll', 'dy': -60, 'unit': 'pixel'}", "" }, /* the other way: no rest */
         { "{'type': 'scroll', 'dy': -60, 'unit': 'pixel'}", "wheel up" },
         { "{'type': 'scroll', 'direction': 'down', 'amount': 0.5}", "" },
-        { "{'type': 'scroll', 'direction': 'down', 'amount': 1.5}", "wheel down, 6 ms, wheel down" },
+        { "{'type': 'scroll', 'direction': 'down', 'amount': 1.5}",
+          "wheel down, 6 ms, wheel down" },
     };
     struct keymap *keymap = us();
     struct plan_context context = { keymap, &screen, false, 0, 0, { 0 } };
@@ -167,10 +171,12 @@ Test(action, says_what_is_wrong)
         { "{'type': 'move', 'x': null, 'y': 2}", ERROR_BAD_TYPE,
           "actions[2].x: expected a number, got null" },
         { "{'type': 'click', 'x': 1}", ERROR_MISSING_FIELD, "actions[2].y: is missing" },
-        { "{'type': 'click', 'z': 1}", ERROR_UNKNOWN_FIELD, "actions[2].z: click has no such field" },
+        { "{'type': 'click', 'z': 1}", ERROR_UNKNOWN_FIELD,
+          "actions[2].z: click has no such field" },
         { "{'type': 'click', 'button': 'wheel'}", ERROR_BAD_VALUE,
           "actions[2].button: 'wheel' is none of left, right, middle, back, forward" },
-        { "{'type': 'click', 'count': 4}", ERROR_BAD_VALUE, "actions[2].count: 4 is outside 1 to 3" },
+        { "{'type': 'click', 'count': 4}", ERROR_BAD_VALUE,
+          "actions[2].count: 4 is outside 1 to 3" },
         { "{'type': 'click', 'count': 1.5}", ERROR_BAD_TYPE,
           "actions[2].count: expected an integer, got a number" },
         { "{'type': 'click', 'count': 1e30}", ERROR_BAD_VALUE,
@@ -226,8 +232,8 @@ Test(action, says_what_is_wrong)
         { "{'type': 'move', 'x': 1000, 'y': 2}", ERROR_OUTSIDE_SCREEN, NULL },
         { "{'type': 'drag', 'path': [[1, 2], [1, 500]]}", ERROR_OUTSIDE_SCREEN, NULL },
         { "{'type': 'drag', 'path': [[0,0],[999,0],[0,0],[999,0],[0,0],[999,0],[0,0],[999,0],[0,0],"
-          "[999,0],[0,0],[999,0],[0,0],[999,0]], 'step_ms': 1000}", ERROR_BAD_VALUE,
-          "drag would take 324 s, more than 300" },
+          "[999,0],[0,0],[999,0],[0,0],[999,0]], 'step_ms': 1000}",
+          ERROR_BAD_VALUE, "drag would take 324 s, more than 300" },
         { "{'type': 'screenshot'}", ERROR_INTERNAL, "screenshot is no input" },
     };
     struct keymap *keymap = us();

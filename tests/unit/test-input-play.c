@@ -1,4 +1,4 @@
-/* The player and what it plays into: order, held keys, cancelling, and a QEMU whose guest is slow. */
+/* The player and what it plays into: order, held keys, cancelling, a QEMU whose guest is slow. */
 #include "tests/unit/input-text.h"
 
 #include "base/clock.h"
@@ -176,14 +176,14 @@ Test(input, plays_a_click_and_reports_it)
 {
     int64_t before_us = clock_now_us();
     play("{'type': 'click', 'x': 10, 'y': 20, 'hold_ms': 5}");
-    cr_assert(eq(str, (char *)played(),
-                 "move 10 20 of 1000x500, button left down, button left up"));
+    cr_assert(
+        eq(str, (char *)played(), "move 10 20 of 1000x500, button left down, button left up"));
     cr_assert(desk.is_good);
     cr_assert(desk.result.has_point && desk.result.fx == 10 && desk.result.fy == 20);
     cr_assert(desk.result.queued_us >= before_us);
     cr_assert(desk.result.injected_first_us >= desk.result.queued_us);
-    /* 8 ms of hovering, 5 ms held */
-    cr_assert(desk.result.injected_last_us - desk.result.injected_first_us >= 12000);
+    /* 8 ms of hovering, 30 ms held whatever was asked for */
+    cr_assert(desk.result.injected_last_us - desk.result.injected_first_us >= 37000);
     cr_assert(eq(sz, input_n_held(desk.input), 0));
 }
 
@@ -281,14 +281,17 @@ Test(input, leaves_nothing_down_wherever_a_drag_is_cancelled)
     play("{'type': 'key_down', 'keys': 'alt'}");
     for (int turns = 0; turns < 60; turns++) {
         played();
-        start("{'type': 'drag', 'path': [[0, 0], [40, 0], [40, 40]], 'keys': 'shift', 'step_ms': 1, "
-              "'hold_before_ms': 0, 'hold_after_ms': 0}", NULL);
+        start(
+            "{'type': 'drag', 'path': [[0, 0], [40, 0], [40, 40]], 'keys': 'shift', 'step_ms': 1, "
+            "'hold_before_ms': 0, 'hold_after_ms': 0}",
+            NULL);
         for (int i = 0; i < turns && input_is_busy(desk.input); i++)
             loop_turn(&desk.loop, true);
         input_cancel(desk.input);
         finish_all();
         const char *text = played();
-        cr_assert(eq(int, !!strstr(text, "LEFTSHIFT down"), !!strstr(text, "LEFTSHIFT up")), "%s", text);
+        cr_assert(eq(int, !!strstr(text, "LEFTSHIFT down"), !!strstr(text, "LEFTSHIFT up")), "%s",
+                  text);
         cr_assert(eq(int, !!strstr(text, "left down"), !!strstr(text, "left up")), "%s", text);
         cr_assert(eq(sz, input_n_held(desk.input), 1)); /* alt, as before */
     }
@@ -302,8 +305,9 @@ Test(input, releases_all_in_the_middle_of_a_drag)
     turn_until("left down");
     input_release_all(desk.input);
     finish_all();
-    cr_assert(eq(str, (char *)played(),
-                 "LEFTALT down, move 0 0 of 1000x500, button left down, button left up, LEFTALT up"));
+    cr_assert(
+        eq(str, (char *)played(),
+           "LEFTALT down, move 0 0 of 1000x500, button left down, button left up, LEFTALT up"));
     cr_assert(eq(int, desk.code, ERROR_CANCELLED));
 }
 
@@ -471,14 +475,16 @@ Test(sink_qmp, says_it_as_qemu_wants_it)
     struct sink *sink = sink_qmp_new(&qemu.loop, "gpu0", qemu_submit, NULL);
     sink_key(sink, KEY_RIGHTALT, true);
     flush_and_wait(sink);
-    cr_assert(eq(str, qemu.last,
-                 "{\"events\":[{\"type\":\"key\",\"data\":{\"down\":true,\"key\":{\"type\":\"number\","
-                 "\"data\":184}}}],\"device\":\"gpu0\"}"));
+    cr_assert(
+        eq(str, qemu.last,
+           "{\"events\":[{\"type\":\"key\",\"data\":{\"down\":true,\"key\":{\"type\":\"number\","
+           "\"data\":184}}}],\"device\":\"gpu0\"}"));
     sink_move(sink, 0, 799, 1280, 800);
     flush_and_wait(sink);
-    cr_assert(eq(str, qemu.last,
-                 "{\"events\":[{\"type\":\"abs\",\"data\":{\"axis\":\"x\",\"value\":6}},"
-                 "{\"type\":\"abs\",\"data\":{\"axis\":\"y\",\"value\":32737}}],\"device\":\"gpu0\"}"));
+    cr_assert(
+        eq(str, qemu.last,
+           "{\"events\":[{\"type\":\"abs\",\"data\":{\"axis\":\"x\",\"value\":6}},"
+           "{\"type\":\"abs\",\"data\":{\"axis\":\"y\",\"value\":32737}}],\"device\":\"gpu0\"}"));
     sink_button(sink, BUTTON_FORWARD, false);
     flush_and_wait(sink);
     cr_assert(eq(str, qemu.last,
@@ -486,8 +492,9 @@ Test(sink_qmp, says_it_as_qemu_wants_it)
                  "\"device\":\"gpu0\"}"));
     sink_wheel(sink, WHEEL_HORIZONTAL, 1);
     flush_and_wait(sink);
-    cr_assert(eq(str, qemu.last,
-                 "{\"events\":[{\"type\":\"btn\",\"data\":{\"down\":false,\"button\":\"wheel-right\"}}]}"));
+    cr_assert(eq(
+        str, qemu.last,
+        "{\"events\":[{\"type\":\"btn\",\"data\":{\"down\":false,\"button\":\"wheel-right\"}}]}"));
     cr_assert(eq(sz, qemu.n_events, 5));
     sink_free(sink);
 }

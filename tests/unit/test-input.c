@@ -10,8 +10,8 @@
 
 /* --- Coordinates ------------------------------------------------------------------------------ */
 
-/* What libinput (axis * 65535 / 32768) and then the X server (* size / 65536) make of an axis value,
- * and what a guest does that scales directly. */
+/* What libinput (axis * 65535 / 32768) and then the X server (* size / 65536) make of an axis
+ * value, and what a guest does that scales directly. */
 static int pixel_in_xorg(int axis, int size)
 {
     return (int)((double)axis * 65535 / 32768 * size / 65536);
@@ -32,8 +32,9 @@ Test(pointer, lands_on_every_pixel_of_every_size)
     for (int size = 1; size <= POINTER_SIZE_MAX; size += size < 3840 ? 1 : 97) {
         for (int fx = 0; fx < size; fx++) {
             int axis = pointer_axis(fx, size);
-            bool is_exact = axis >= 0 && axis <= POINTER_AXIS_MAX && pixel_floor(axis, size) == fx &&
-                            pixel_round(axis, size) == fx && pixel_in_xorg(axis, size) == fx;
+            bool is_exact = axis >= 0 && axis <= POINTER_AXIS_MAX &&
+                            pixel_floor(axis, size) == fx && pixel_round(axis, size) == fx &&
+                            pixel_in_xorg(axis, size) == fx;
             cr_assert(is_exact, "pixel %d of %d is axis %d", fx, size, axis);
         }
     }
@@ -49,14 +50,23 @@ Test(pointer, stays_on_the_axis)
 static const struct space native = { .kind = SPACE_NATIVE, .width = 1280, .height = 800 };
 static const struct space norm1000 = { .kind = SPACE_NORM1000, .width = 1280, .height = 800 };
 static const struct space norm1 = { .kind = SPACE_NORM1, .width = 1280, .height = 800 };
-static const struct space half = { .kind = SPACE_FRAME, .width = 1280, .height = 800,
-                                   .image_width = 640, .image_height = 400,
+static const struct space half = { .kind = SPACE_FRAME,
+                                   .width = 1280,
+                                   .height = 800,
+                                   .image_width = 640,
+                                   .image_height = 400,
                                    .region = { 0, 0, 1280, 800 } };
-static const struct space zoomed = { .kind = SPACE_FRAME, .width = 1280, .height = 800,
-                                     .image_width = 400, .image_height = 200,
+static const struct space zoomed = { .kind = SPACE_FRAME,
+                                     .width = 1280,
+                                     .height = 800,
+                                     .image_width = 400,
+                                     .image_height = 200,
                                      .region = { 100, 50, 200, 100 } };
-static const struct space stale = { .kind = SPACE_FRAME, .width = 640, .height = 480,
-                                    .image_width = 1280, .image_height = 800,
+static const struct space stale = { .kind = SPACE_FRAME,
+                                    .width = 640,
+                                    .height = 480,
+                                    .image_width = 1280,
+                                    .image_height = 800,
                                     .region = { 0, 0, 1280, 800 } };
 
 Test(space, maps_points_edges_included)
@@ -113,7 +123,8 @@ Test(space, names_the_limits)
     space_to_native(&native, 1280, 3, &fx, &fy, &err);
     cr_assert(eq(str, err.message, "x is 1280, outside the screen of 1280x800 pixels: 0 to 1279"));
     space_to_native(&half, 3, 400, &fx, &fy, &err);
-    cr_assert(eq(str, err.message, "y is 400, outside the frame's image of 640x400 pixels: 0 to 399"));
+    cr_assert(
+        eq(str, err.message, "y is 400, outside the frame's image of 640x400 pixels: 0 to 399"));
     space_to_native(&norm1000, 1001, 3, &fx, &fy, &err);
     cr_assert(eq(str, err.message, "x is 1001, outside 0 to 1000"));
     space_to_native(&(struct space){ 0 }, 1, 1, &fx, &fy, &err);
@@ -126,8 +137,12 @@ Test(space, comes_back_from_every_pixel)
     for (int size = 1; size < 2600; size += 37) {
         struct space one = { .kind = SPACE_NORM1, .width = size, .height = 1 };
         struct space thousand = { .kind = SPACE_NORM1000, .width = size, .height = 1 };
-        struct space frame = { .kind = SPACE_FRAME, .width = size, .height = 1, .image_width = size,
-                               .image_height = 1, .region = { 0, 0, size, 1 } };
+        struct space frame = { .kind = SPACE_FRAME,
+                               .width = size,
+                               .height = 1,
+                               .image_width = size,
+                               .image_height = 1,
+                               .region = { 0, 0, size, 1 } };
         for (int px = 0; px < size; px++) {
             int a, b, c, d, fy;
             double x, y;
@@ -136,8 +151,8 @@ Test(space, comes_back_from_every_pixel)
             space_to_native(&frame, px, 0, &c, &fy, NULL);
             space_from_native(&one, px, 0, &x, &y);
             space_to_native(&one, x, y, &d, &fy, NULL);
-            cr_assert(a == px && b == px && c == px && d == px, "%d of %d: %d %d %d %d", px, size, a, b,
-                      c, d);
+            cr_assert(a == px && b == px && c == px && d == px, "%d of %d: %d %d %d %d", px, size,
+                      a, b, c, d);
         }
     }
 }
@@ -167,11 +182,13 @@ Test(space, maps_regions)
     cr_assert(r.fx == 1200 && r.width == 80 && r.height == 800);
     cr_assert(eq(int, space_to_region(&native, 0.2, 0, 0.1, 1, &r, NULL), 0));
     cr_assert(r.fx == 0 && r.width == 1);
-    static const double bad[][4] = { { 0, 0, 1281, 1 }, { 0, 0, 0, 1 }, { 0, 0, -5, 1 },
+    static const double bad[][4] = { { 0, 0, 1281, 1 }, { 0, 0, 0, 1 },  { 0, 0, -5, 1 },
                                      { 1280, 0, 1, 1 }, { -1, 0, 5, 5 }, { 0, 0, 1, 0.0 / 0.0 } };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct error err = { 0 };
-        cr_assert(lt(int, space_to_region(&native, bad[i][0], bad[i][1], bad[i][2], bad[i][3], &r, &err), 0));
+        cr_assert(lt(int,
+                     space_to_region(&native, bad[i][0], bad[i][1], bad[i][2], bad[i][3], &r, &err),
+                     0));
         cr_assert(eq(int, err.code, ERROR_OUTSIDE_SCREEN));
     }
 }
@@ -183,18 +200,51 @@ Test(key_name, knows_what_agents_write)
     static const struct {
         const char *name, *keysym; /* NULL: unknown */
     } rows[] = {
-        { "a", "a" }, { "A", "A" }, { "/", "slash" }, { "+", "plus" }, { "\xc3\xa4", "adiaeresis" },
-        { "\xe2\x82\xac", "EuroSign" }, { " ", "space" }, { "ctrl", "Control_L" }, { "CTRL", "Control_L" },
-        { "Control", "Control_L" }, { "control_l", "Control_L" }, { "Control_R", "Control_R" },
-        { "alt", "Alt_L" }, { "option", "Alt_L" }, { "altgr", "ISO_Level3_Shift" },
-        { "cmd", "Super_L" }, { "Meta", "Super_L" }, { "win", "Super_L" }, { "super", "Super_L" },
-        { "return", "Return" }, { "Enter", "Return" }, { "esc", "Escape" }, { "del", "Delete" },
-        { "ArrowUp", "Up" }, { "up", "Up" }, { "PGUP", "Prior" }, { "page_up", "Prior" },
-        { "Page_Down", "Next" }, { "CapsLock", "Caps_Lock" }, { "kp_1", "KP_1" }, { "f1", "F1" },
-        { "F24", "F24" }, { "volumeup", "XF86AudioRaiseVolume" }, { "XF86AudioMute", "XF86AudioMute" },
-        { "xf86audiomute", "XF86AudioMute" }, { "prtsc", "Print" }, { "plus", "plus" },
-        { "Adiaeresis", "Adiaeresis" }, { "adiaeresis", "adiaeresis" }, { "menu", "Menu" },
-        { "", NULL }, { "nokey", NULL }, { "ctrl ", NULL }, { "\x01", NULL }, { "ab", NULL },
+        { "a", "a" },
+        { "A", "A" },
+        { "/", "slash" },
+        { "+", "plus" },
+        { "\xc3\xa4", "adiaeresis" },
+        { "\xe2\x82\xac", "EuroSign" },
+        { " ", "space" },
+        { "ctrl", "Control_L" },
+        { "CTRL", "Control_L" },
+        { "Control", "Control_L" },
+        { "control_l", "Control_L" },
+        { "Control_R", "Control_R" },
+        { "alt", "Alt_L" },
+        { "option", "Alt_L" },
+        { "altgr", "ISO_Level3_Shift" },
+        { "cmd", "Super_L" },
+        { "Meta", "Super_L" },
+        { "win", "Super_L" },
+        { "super", "Super_L" },
+        { "return", "Return" },
+        { "Enter", "Return" },
+        { "esc", "Escape" },
+        { "del", "Delete" },
+        { "ArrowUp", "Up" },
+        { "up", "Up" },
+        { "PGUP", "Prior" },
+        { "page_up", "Prior" },
+        { "Page_Down", "Next" },
+        { "CapsLock", "Caps_Lock" },
+        { "kp_1", "KP_1" },
+        { "f1", "F1" },
+        { "F24", "F24" },
+        { "volumeup", "XF86AudioRaiseVolume" },
+        { "XF86AudioMute", "XF86AudioMute" },
+        { "xf86audiomute", "XF86AudioMute" },
+        { "prtsc", "Print" },
+        { "plus", "plus" },
+        { "Adiaeresis", "Adiaeresis" },
+        { "adiaeresis", "adiaeresis" },
+        { "menu", "Menu" },
+        { "", NULL },
+        { "nokey", NULL },
+        { "ctrl ", NULL },
+        { "\x01", NULL },
+        { "ab", NULL },
         { "\xff", NULL },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -202,7 +252,8 @@ Test(key_name, knows_what_agents_write)
         uint32_t keysym = key_name_parse(rows[i].name, strlen(rows[i].name));
         if (keysym)
             xkb_keysym_get_name(keysym, name, sizeof name);
-        cr_assert(eq(str, name, (char *)(rows[i].keysym ? rows[i].keysym : "")), "%s", rows[i].name);
+        cr_assert(eq(str, name, (char *)(rows[i].keysym ? rows[i].keysym : "")), "%s",
+                  rows[i].name);
     }
 }
 
@@ -248,7 +299,8 @@ Test(chord, splits_at_plus)
             xkb_keysym_get_name(chord.keysyms[j], name, sizeof name);
             buf_printf(&text, "%s%s", j ? " " : "", name);
         }
-        cr_assert(eq(str, (char *)buf_str(&text), (char *)(rows[i].keysyms ? rows[i].keysyms : "")));
+        cr_assert(
+            eq(str, (char *)buf_str(&text), (char *)(rows[i].keysyms ? rows[i].keysyms : "")));
         if (r < 0)
             cr_assert(eq(int, err.code, rows[i].code), "%s", rows[i].text);
     }
@@ -272,7 +324,8 @@ static void stroke_text(const struct keymap *keymap, uint32_t character, struct 
     struct keymap_stroke strokes[KEYMAP_STROKES_MAX];
     int n = keymap_find_character(keymap, character, strokes);
     for (int i = 0; i < n; i++)
-        buf_printf(out, "%s%s%s%s", i ? ", " : "", strokes[i].modifiers & KEYMAP_SHIFT ? "shift+" : "",
+        buf_printf(out, "%s%s%s%s", i ? ", " : "",
+                   strokes[i].modifiers & KEYMAP_SHIFT ? "shift+" : "",
                    strokes[i].modifiers & KEYMAP_LEVEL3 ? "altgr+" : "", key_text(strokes[i].code));
 }
 
@@ -466,8 +519,9 @@ Test(text, refuses_what_the_layout_lacks_before_anything)
     struct error err = { 0 };
     cr_assert(eq(str, (char *)planned("us", "na\xc3\xafve", &out, &err), ""));
     cr_assert(eq(int, err.code, ERROR_UNTYPABLE));
-    cr_assert(eq(str, err.message,
-                 "character 2 of the text, U+00EF '\xc3\xaf', is not on the guest's keyboard layout"));
+    cr_assert(
+        eq(str, err.message,
+           "character 2 of the text, U+00EF '\xc3\xaf', is not on the guest's keyboard layout"));
     planned("us", "a\x1b", &out, &err);
     cr_assert(eq(str, err.message,
                  "character 1 of the text, U+001B, is not on the guest's keyboard layout"));
@@ -475,8 +529,14 @@ Test(text, refuses_what_the_layout_lacks_before_anything)
 
 Test(text, refuses_what_is_no_utf8)
 {
-    static const char *const bad[] = { "\xff", "a\x80", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-                                       "\xe2\x82", "\xc3", "\xf8\x88\x80\x80\x80" };
+    static const char *const bad[] = { "\xff",
+                                       "a\x80",
+                                       "\xc0\x80",
+                                       "\xed\xa0\x80",
+                                       "\xf4\x90\x80\x80",
+                                       "\xe2\x82",
+                                       "\xc3",
+                                       "\xf8\x88\x80\x80\x80" };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         auto_buf struct buf out = BUF_INIT;
         struct error err = { 0 };

@@ -227,8 +227,8 @@ int guest_adopt(struct guest **ret, const struct guest_host *host, const json_t 
     int r = jailed_adopt(&self->jailed, host->loop, (pid_t)pid, (uint64_t)start, &jailed_ops, self, err);
     if (r < 0)
         r = error_set(err, ERROR_GUEST_GONE, "the guest ended while no daemon was running");
-    else
-        r = take_descriptors(self, err);
+    else if ((r = take_descriptors(self, err)) == -ESRCH || r == -EBADF)
+        r = error_set(err, ERROR_GUEST_GONE, "the guest ended just now"); /* not reaped yet */
     if (r < 0) {
         guest_free(self);
         return r;

@@ -32,9 +32,6 @@ static const char *const qemu_files[] = {
     "/usr/share/OVMF",
     "/usr/share/ovmf",
 };
-static const char *const net_files[] = {
-    "/etc/resolv.conf", /* whom to ask for 10.0.2.3 */
-};
 
 static void show(struct argv *out, const char *how, const char *from, const char *to)
 {
@@ -59,6 +56,17 @@ static void change_uid(const struct jail_spec *spec, struct argv *out)
     else
         argv_add(out, "--clear-groups");
     argv_add(out, "--inh-caps=-all");
+    argv_add(out, "--");
+}
+
+static void limit(const struct jail_spec *spec, struct argv *out)
+{
+    argv_add(out, "prlimit");
+    argv_add(out, "--core=0:0");
+    argv_addf(out, "--nofile=%lld", (long long)spec->n_files_max);
+    argv_addf(out, "--nproc=%lld", (long long)spec->n_threads_max);
+    argv_addf(out, "--memlock=%lld", (long long)spec->locked_bytes_max);
+    argv_addf(out, "--fsize=%lld", (long long)spec->file_bytes_max);
     argv_add(out, "--");
 }
 
@@ -89,9 +97,7 @@ static void show_files(const struct jail_spec *spec, struct argv *out)
     argv_add(out, "--symlink");
     argv_add(out, "usr/lib");
     argv_add(out, "/lib");
-    if (spec->for_network)
-        show_all(out, net_files, ARRAY_LEN(net_files));
-    else
+    if (!spec->for_network)
         show_all(out, qemu_files, ARRAY_LEN(qemu_files));
     for (size_t i = 0; i < spec->n_binds; i++)
         show(out, "--ro-bind", spec->binds[i].from, spec->binds[i].to);
@@ -101,8 +107,16 @@ static void show_files(const struct jail_spec *spec, struct argv *out)
     argv_add(out, "/dev");
     if (spec->with_kvm)
         show(out, "--dev-bind", "/dev/kvm", "/dev/kvm");
-    if (spec->for_network)
+    if (spec->for_network) {
         show(out, "--dev-bind", "/dev/net/tun", "/dev/net/tun");
+        argv_add(out, "--dir"); /* passt moves its root to an empty file system made there */
+        argv_add(out, "/tmp");
+    }
+    if (spec->resolv_fd) {
+        argv_add(out, "--ro-bind-data");
+        argv_addf(out, "%d", spec->resolv_fd);
+        argv_add(out, "/etc/resolv.conf");
+    }
     argv_add(out, "--chdir");
     argv_add(out, "/");
 }
@@ -115,6 +129,7 @@ void jail_args(const struct jail_spec *spec, struct argv *out)
         show(out, "--dev-bind", spec->tun, "/dev/net/tun");
         argv_add(out, "--");
     }
+    limit(spec, out);
     if (spec->uid)
         change_uid(spec, out);
     argv_add(out, "bwrap");
@@ -141,24 +156,22 @@ pid_t jail_parse_info(const char *text, size_t size)
     return pid > 1 && pid <= INT32_MAX ? (pid_t)pid : -EPROTO;
 }
 
-int jail_set_rlimits(pid_t pid, int64_t file_bytes, struct error *err)
+void jail_fill_limits(struct jail_spec *spec, int64_t file_bytes)
 {
     const struct {
         __rlimit_resource_t what;
-        rlim_t value;
+        int64_t *to, value;
     } rows[] = {
-        { RLIMIT_CORE, 0 },           { RLIMIT_NOFILE, NOFILE_MAX },
-        { RLIMIT_NPROC, NPROC_MAX },  { RLIMIT_FSIZE, (rlim_t)file_bytes },
-        { RLIMIT_MEMLOCK, MEMLOCK_MAX },
+        { RLIMIT_NOFILE, &spec->n_files_max, NOFILE_MAX },
+        { RLIMIT_NPROC, &spec->n_threads_max, NPROC_MAX },
+        { RLIMIT_MEMLOCK, &spec->locked_bytes_max, MEMLOCK_MAX },
+        { RLIMIT_FSIZE, &spec->file_bytes_max, file_bytes },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct rlimit now, limit = { rows[i].value, rows[i].value };
-        if (prlimit(pid, rows[i].what, NULL, &now) == 0 && now.rlim_max < limit.rlim_max)
-            limit.rlim_cur = limit.rlim_max = now.rlim_max; /* an ordinary user cannot raise it */
-        if (prlimit(pid, rows[i].what, &limit, NULL) < 0)
-            return error_errno(err, errno, "limiting process %d", (int)pid);
+        struct rlimit now;
+        bool is_lower = getrlimit(rows[i].what, &now) == 0 && now.rlim_max < (rlim_t)rows[i].value;
+        *rows[i].to = is_lower ? (int64_t)now.rlim_max : rows[i].value;
     }
-    return 0;
 }
 
 gid_t jail_kvm_gid(void)

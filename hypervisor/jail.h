@@ -26,13 +26,16 @@ struct jail_spec {
     bool with_kvm;    /* shows /dev/kvm */
     bool for_network; /* keeps the host's network and may make namespaces: for pasta and passt */
     const char *tun;  /* device node to show in place of the host's /dev/net/tun; NULL: that one */
+    int resolv_fd;    /* for_network: contents of /etc/resolv.conf; 0: no such file */
     int info_fd;      /* bwrap writes {"child-pid":…} here; < 0: nowhere */
     int block_fd;     /* the jailed program starts when this has a byte to read or ends; < 0: at once */
     const struct jail_bind *binds; /* shown read-only, the program itself among them */
     size_t n_binds;
+    /* rlimits; there are no core files */
+    int64_t n_files_max, n_threads_max, locked_bytes_max, file_bytes_max;
 };
 
-/* Appends setpriv (with a uid), bwrap and their arguments. The program follows. Host directories
+/* Appends prlimit, setpriv (with a uid), bwrap and their arguments. The program follows. Host directories
  * that every QEMU needs come from a table in jail.c. */
 void jail_args(const struct jail_spec *spec, struct argv *out);
 
@@ -42,10 +45,10 @@ void jail_args(const struct jail_spec *spec, struct argv *out);
  * jailed program, 0 when more is needed, -EPROTO when it is not what bwrap writes. */
 pid_t jail_parse_info(const char *text, size_t size);
 
-/* Limits that every jailed process gets, set from outside on pid before it runs. file_bytes is the
- * size of the largest file it may write (RAM and overlay). RLIMIT_AS is not used: QEMU maps far more
- * than it touches; cgroups bound memory where they are delegated. */
-int jail_set_rlimits(pid_t pid, int64_t file_bytes, struct error *err);
+/* Fills the limits of spec; what is higher than this process may have is cut to that. file_bytes is
+ * the size of the largest file it may write (RAM and overlay). RLIMIT_AS is not used: QEMU maps far
+ * more than it touches; cgroups bound memory where they are delegated. */
+void jail_fill_limits(struct jail_spec *spec, int64_t file_bytes);
 
 /* The group that owns /dev/kvm, 0 when everybody may open it or there is none. */
 gid_t jail_kvm_gid(void);

@@ -25,7 +25,6 @@ struct jailed {
     struct watch *info_watch;
     char info[JAIL_INFO_MAX + 1];
     size_t n_info;
-    int64_t file_bytes;
     struct cgroup_root *cgroups;
     char cgroup[64];
     struct error err;
@@ -79,8 +78,6 @@ static int release(struct jailed *self, pid_t pid, struct error *err)
     self->start_time = process_start_time(pid);
     if (self->cgroups)
         r = cgroup_add(self->cgroups, self->cgroup, pid, err);
-    if (r == 0)
-        r = jail_set_rlimits(pid, self->file_bytes, err);
     if (r == 0 && write(self->block_fd, "x", 1) != 1)
         r = error_errno(err, errno, "starting the jailed program");
     util_close_ptr(&self->block_fd);
@@ -132,6 +129,7 @@ static int spawn(struct jailed *self, const struct jailed_spec *spec, int info_f
         fds[n] = spec->fds[n];
         top = MAX(top, fds[n].as + 1);
     }
+    jail_fill_limits(&jail, spec->file_bytes);
     jail.info_fd = top;
     jail.block_fd = top + 1;
     fds[n++] = (struct process_fd){ info_fd, jail.info_fd };
@@ -190,7 +188,6 @@ int jailed_start(struct jailed **ret, struct loop *loop, const struct jailed_spe
     struct jailed *self = new(loop, ops, data);
     if (!self)
         return error_errno(err, ENOMEM, "building the jail");
-    self->file_bytes = spec->file_bytes;
     self->cgroups = spec->cgroups;
     if (spec->cgroup)
         snprintf(self->cgroup, sizeof self->cgroup, "%s", spec->cgroup);

@@ -9,7 +9,7 @@
 #include "hypervisor/jail.h"
 
 struct jailed_spec {
-    struct jail_spec jail;           /* info_fd and block_fd are filled here */
+    struct jail_spec jail;           /* info_fd, block_fd and limits are filled here */
     const char *const *program;      /* arguments inside the jail */
     const struct process_fd *fds;    /* what the program has open */
     size_t n_fds;

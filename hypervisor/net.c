@@ -38,7 +38,8 @@
 #define PASST "/usr/bin/passt"
 #define PASTA "/usr/bin/pasta"
 #define HELPER "/usr/bin/deskfarm-netns" /* inside the jail */
-#define GUEST_FD_PASST 3
+#define NET_FD_PASST 3 /* numbers in the chain */
+#define NET_FD_RESOLV 4
 #define WORDS_BYTES 16384
 #define FILE_BYTES (16 << 20)
 #define BACK_OFF_FIRST_US 100000
@@ -180,6 +181,38 @@ static void close_host(struct argv *out, enum net_egress egress)
     freeifaddrs(all);
 }
 
+/* The first IPv4 resolver in text that is not on the host's loopback. */
+static bool find_resolver(const char *text, char address[INET_ADDRSTRLEN])
+{
+    struct in_addr ip;
+    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line != 0)
+        if (sscanf(line, "nameserver %15[0-9.]", address) == 1 &&
+            inet_pton(AF_INET, address, &ip) == 1 && strncmp(address, "127.", 4) != 0)
+            return true;
+    return false;
+}
+
+/* A resolv.conf of one line: pasta is confused by lines that it passes over. systemd-resolved keeps a
+ * list of its own servers beside the file with its own address. Returns a memfd, empty when there is no
+ * usable resolver. */
+static int create_resolv_conf(struct error *err)
+{
+    static const char *const files[] = { "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf" };
+    char address[INET_ADDRSTRLEN];
+    auto_fd int fd = memfd_create("resolv.conf", MFD_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, errno, "writing resolv.conf");
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        auto_buf struct buf text = BUF_INIT;
+        if (fs_read(files[i], 65536, &text, NULL) < 0 || !find_resolver(buf_str(&text), address))
+            continue;
+        if (dprintf(fd, "nameserver %s\n", address) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+            return error_errno(err, errno, "writing resolv.conf");
+        break;
+    }
+    return steal_fd(&fd);
+}
+
 static void chain_args(const struct net *self, struct argv *out)
 {
     static const char *const pasta[] = {
@@ -198,7 +231,7 @@ static void chain_args(const struct net *self, struct argv *out)
     close_host(out, self->egress);
     argv_add_all(out, passt);
     argv_add(out, "--fd");
-    argv_addf(out, "%d", GUEST_FD_PASST);
+    argv_addf(out, "%d", NET_FD_PASST);
 }
 
 /* --- Running --------------------------------------------------------------------------------- */
@@ -270,14 +303,17 @@ static int start_chain(struct net *self, struct error *err)
     chain_args(self, &argv);
     if (!argv_get(&argv))
         return error_errno(err, ENOMEM, "starting the guest's network");
+    auto_fd int resolv = create_resolv_conf(err);
+    if (resolv < 0)
+        return resolv;
     const struct jail_bind binds[] = { { PASTA, PASTA }, { PASST, PASST }, { helper, HELPER } };
-    const struct process_fd fds[] = { { sock, GUEST_FD_PASST }, { self->words_fd, 2 } };
+    const struct process_fd fds[] = { { sock, NET_FD_PASST }, { resolv, NET_FD_RESOLV }, { self->words_fd, 2 } };
     const struct jailed_spec spec = {
         .jail = { .uid = self->uid, .for_network = true, .tun = tun, .binds = binds,
-                  .n_binds = ARRAY_LEN(binds) },
+                  .n_binds = ARRAY_LEN(binds), .resolv_fd = NET_FD_RESOLV },
         .program = argv_get(&argv),
         .fds = fds,
-        .n_fds = self->words_fd >= 0 ? 2 : 1,
+        .n_fds = self->words_fd >= 0 ? 3 : 2,
         .file_bytes = FILE_BYTES,
     };
     return jailed_start(&self->chain, self->loop, &spec, &chain_ops, self, err);

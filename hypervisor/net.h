@@ -7,8 +7,9 @@
  *
  * Closed whatever the policy: 127.0.0.0/8, 169.254.0.0/16 (metadata services), 0.0.0.0/8,
  * multicast, every address of the host's interfaces when the network starts, and IPv6. An address
- * that the host gets later is closed when the network is started again. DNS goes to the host's
- * resolver, wherever that is, through 10.0.2.3 only.
+ * that the host gets later is closed when the network is started again. DNS (UDP)
+ * goes to the host's resolver through 10.0.2.3 only. A resolver on the host's loopback cannot be used
+ * (pasta passes it over), but systemd-resolved's own servers are.
  *
  * Both processes outlive the daemon, as QEMU does. When they die they are started again, after
  * 0.1 s and then twice as long each time up to 30 s; the guest sees its cable pulled meanwhile. */

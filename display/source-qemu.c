@@ -12,6 +12,8 @@
  * line, also after a change of size, and so never tells the new one. The console's Width and Height
  * properties do: when they differ from the last scanout, updates are dropped (they belong to
  * another surface), and if no scanout follows within RESYNC_US the listener is registered anew.
+ * Properties come on the other connection, so they may also be late: then what was dropped belonged
+ * to the surface that is shown, and the listener is registered anew as well.
  *
  * D-Bus limits an array to 64 MiB, so a scanout beyond 16 million pixels cannot come this way; a
  * resize to one is refused, and a guest that sets such a mode by itself loses its listener. */
@@ -44,6 +46,7 @@ struct source_qemu {
     struct timer *resync;
     uint32_t width, height;           /* as the properties say; 0 until they change */
     uint32_t shown_width, shown_height; /* of the last scanout */
+    bool has_dropped;                   /* updates, since then */
     int n_recycled;
 };
 
@@ -70,7 +73,10 @@ static int handle_scanout(sd_bus_message *m, void *data, sd_bus_error *e maybe_u
         return r;
     self->shown_width = p.width;
     self->shown_height = p.height;
+    self->has_dropped = false;
     self->base.sink->scanout(self->base.sink_data, &p);
+    if (is_outdated(self))
+        timer_start(self->resync, RESYNC_US);
     return sd_bus_reply_method_return(m, "");
 }
 
@@ -87,7 +93,9 @@ static int handle_update(sd_bus_message *m, void *data, sd_bus_error *e maybe_un
     /* A negative size becomes a huge one, which the sink refuses. */
     p.width = (uint32_t)w;
     p.height = (uint32_t)h;
-    if (!is_outdated(self))
+    if (is_outdated(self))
+        self->has_dropped = true;
+    else
         self->base.sink->update(self->base.sink_data, x, y, &p);
     return sd_bus_reply_method_return(m, "");
 }
@@ -147,6 +155,7 @@ static void close_listener(struct source_qemu *self)
     self->properties = sd_bus_slot_unref(self->properties);
     self->listener = qdbus_free(self->listener);
     self->width = self->height = self->shown_width = self->shown_height = 0;
+    self->has_dropped = false;
     timer_stop(self->tick);
     timer_stop(self->resync);
 }
@@ -204,6 +213,8 @@ static int handle_properties(sd_bus_message *m, void *data, sd_bus_error *e mayb
     }
     if (is_outdated(self))
         timer_start(self->resync, RESYNC_US);
+    else if (self->has_dropped)
+        timer_start(self->resync, 0);
     return 0;
 }
 
@@ -247,7 +258,7 @@ static void reopen_listener(struct source_qemu *self)
 static void handle_resync(void *data)
 {
     struct source_qemu *self = data;
-    if (is_outdated(self))
+    if (is_outdated(self) || self->has_dropped)
         reopen_listener(self);
 }
 

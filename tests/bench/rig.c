@@ -28,7 +28,8 @@ static void kill_qemu(void)
 static void handle_signal(int signo)
 {
     kill_qemu();
-    _exit(128 + signo);
+    signal(signo, SIG_DFL);
+    raise(signo);
 }
 
 void rig_die(struct rig *self, const char *format, ...)
@@ -313,8 +314,9 @@ void rig_start(struct rig *self, int width, int height)
 {
     *self = (struct rig){ .files = GUEST_FILES_INIT };
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGTERM, handle_signal);
-    signal(SIGINT, handle_signal);
+    static const int ends[] = { SIGTERM, SIGINT, SIGHUP, SIGABRT, SIGSEGV };
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+        signal(ends[i], handle_signal);
     strcpy(self->dir, "/tmp/deskfarm-bench-XXXXXX");
     if (!mkdtemp(self->dir) || loop_init(&self->loop) < 0)
         abort();

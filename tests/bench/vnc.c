@@ -7,26 +7,34 @@
 
 struct vnc {
     rfbClient *client;
-    int64_t missing; /* pixels that have not come since they were asked for */
+    GotBitmapProc copy; /* libvncclient's own, into its framebuffer */
+    int64_t missing;    /* pixels that have not come since they were asked for */
 };
+
+static char tag; /* its address is our key among the client's data */
 
 static void drop_log(const char *format maybe_unused, ...) {}
 
-static void handle_update(rfbClient *client, int x maybe_unused, int y maybe_unused, int w, int h)
+/* The only callback that stands for pixels: GotFrameBufferUpdate also runs for a rectangle that tells
+ * the size of the desktop. */
+static void handle_pixels(rfbClient *client, const uint8_t *pixels, int x, int y, int w, int h)
 {
-    struct vnc *self = rfbClientGetClientData(client, &drop_log);
+    struct vnc *self = rfbClientGetClientData(client, &tag);
     self->missing -= (int64_t)w * h;
+    self->copy(client, pixels, x, y, w, h);
 }
 
-static void setup(rfbClient *client, const char *path)
+static void setup(struct vnc *self, rfbClient *client, const char *path)
 {
+    rfbClientSetClientData(client, &tag, self);
     client->serverHost = strdup(path);
     client->appData.encodingsString = "raw";
     client->appData.useRemoteCursor = FALSE;
     client->format.redShift = 16;
     client->format.greenShift = 8;
     client->format.blueShift = 0;
-    client->GotFrameBufferUpdate = handle_update;
+    self->copy = client->GotBitmap;
+    client->GotBitmap = handle_pixels;
 }
 
 struct vnc *vnc_connect(const char *path)
@@ -40,8 +48,7 @@ struct vnc *vnc_connect(const char *path)
         return NULL;
     }
     self->client = client;
-    setup(client, path);
-    rfbClientSetClientData(client, &drop_log, self);
+    setup(self, client, path);
     /* Asks for a whole screen; it frees the client when it fails. */
     if (!rfbInitClient(client, NULL, NULL)) {
         free(self);

@@ -106,8 +106,9 @@ struct sandbox *sandbox_unref(struct sandbox *self)
 {
     if (!self || --self->refs > 0)
         return NULL;
+    /* First the guest: it answers what is under way, and those callbacks use the desktop. */
+    self->guest = guest_free(self->guest);
     desktop_deinit(self);
-    guest_free(self->guest);
     timer_free(self->lease);
     json_decref(self->request);
     free(self->dir);

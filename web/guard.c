@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define GUARD_PARAMETERS_MAX 128
+
 const char guard_headers[] = "X-Content-Type-Options: nosniff\r\n"
                              "Cross-Origin-Resource-Policy: same-origin\r\n"
                              "Referrer-Policy: no-referrer\r\n";
@@ -106,6 +108,46 @@ int guard_check(const struct guard_hosts *hosts, const struct guard_facts *facts
     if (r == 0 && facts->has_body && !is_json(facts->content_type))
         r = error_set(err, ERROR_MEDIA_TYPE, "the body must have Content-Type: application/json");
     return r;
+}
+
+int guard_check_head(const char *head, size_t size, struct error *err)
+{
+    const char *end = memchr(head, '\n', size);
+    size_t line = end ? (size_t)(end - head) : size;
+    size_t parameters = 0;
+    for (size_t i = 0; i < line; i++)
+        parameters += head[i] == '&';
+    if (memmem(head, line, "%00", 3))
+        return error_set(err, ERROR_BAD_VALUE, "the address contains %%00");
+    if (parameters > GUARD_PARAMETERS_MAX)
+        return error_set(err, ERROR_TOO_LARGE, "more than %d query parameters",
+                         GUARD_PARAMETERS_MAX);
+    if (size >= GUARD_HEAD_MAX && !memmem(head, size, "\r\n\r\n", 4))
+        return error_set(err, ERROR_TOO_LARGE, "the headers are longer than %d bytes",
+                         GUARD_HEAD_MAX);
+    return 0;
+}
+
+/* The value of Content-Length in a header block; 0 when there is none. */
+static size_t content_length(const char *head, size_t size)
+{
+    static const char name[] = "\ncontent-length:";
+    const size_t n = sizeof name - 1;
+    for (size_t i = 0; i + n < size; i++) {
+        if (head[i] == '\n' && strncasecmp(head + i, name, n) == 0)
+            return strtoul(head + i + n, NULL, 10);
+    }
+    return 0;
+}
+
+bool guard_is_one_request(const char *head, size_t size)
+{
+    const char *end = memmem(head, size, "\r\n\r\n", 4);
+    if (!end)
+        return false;
+    size_t block = (size_t)(end - head) + 4;
+    /* The block ends with a line end, so the number in it is followed by something else. */
+    return size - block == content_length(head, block);
 }
 
 bool guard_is_loopback(const struct in6_addr *address)

@@ -41,6 +41,13 @@ int guard_check(const struct guard_hosts *hosts, const struct guard_facts *facts
 /* Whether an address is on loopback: ::1, or 127.0.0.0/8 as a mapped address. */
 bool guard_is_loopback(const struct in6_addr *address);
 
+/* The bytes with which a request begins, as far as they have come: refuses what the HTTP parser
+ * would drop without an answer. 0 says nothing about the rest. */
+#define GUARD_HEAD_MAX 16384
+int guard_check_head(const char *head, size_t size, struct error *err);
+/* Whether these bytes are exactly one request, with its body and nothing after it. */
+bool guard_is_one_request(const char *head, size_t size);
+
 /* Headers of every answer, as "name: value\r\n" lines. */
 extern const char guard_headers[];
 /* More for pages. */

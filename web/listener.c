@@ -117,8 +117,15 @@ static void adopt(struct listener *self, int fd, const struct sockaddr_storage *
     };
     /* A failed adoption closes fd, and may or may not have told us about the end of its connection.
      */
-    if (!lws_adopt_descriptor_vhost_via_info(&desc) && is_known(web, conn))
+    struct lws *lws = lws_adopt_descriptor_vhost_via_info(&desc);
+    if (!is_known(web, conn))
+        return;
+    if (!lws) {
         conn_free(conn);
+        return;
+    }
+    conn->lws = lws;
+    server_await_request(conn);
 }
 
 static void handle_rested(void *data)

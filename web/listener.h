@@ -10,6 +10,7 @@
 
 #include <netinet/in.h>
 
+struct lws;
 struct web;
 struct request;
 
@@ -22,6 +23,8 @@ struct conn {
     struct in6_addr peer; /* IPv4 as mapped address; all zero for unix */
     int fd;              /* a duplicate of the socket that libwebsockets has: answers go out here */
     struct watch *watch; /* on fd, for server_handle_socket */
+    struct lws *lws;     /* what it is to libwebsockets */
+    bool is_alone;       /* nothing had come behind the request being answered */
     struct request *request; /* the one being answered, or NULL */
 };
 

@@ -13,9 +13,11 @@
 #include "web/route.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
+#include <errno.h>
 #include <libwebsockets.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define BODY_TOTAL_US ((int64_t)60 * 1000000)
 #define HEADER_BYTES_MAX 16384
@@ -33,6 +35,7 @@ static int handle_headers(struct lws *lws)
     struct conn *conn = conn_of(lws);
     if (!conn || conn->request)
         return -1;
+    watch_set(conn->watch, 0);
     struct request *request = request_new(conn->web, conn, lws);
     if (!request)
         return -1;
@@ -67,16 +70,67 @@ static int handle_body_end(struct lws *lws)
     return 0;
 }
 
+/* Tells a connection that is about to end why. What it sent is taken in, or the kernel would reset
+ * it before it has read that. */
+static void refuse(struct conn *conn, const struct error *err)
+{
+    char text[512], rest[4096];
+    char body[256];
+    snprintf(body, sizeof body, "{\"code\":\"%s\",\"message\":\"%s\"}\n",
+             error_code_name(err->code), err->message);
+    int n =
+        snprintf(text, sizeof text,
+                 "HTTP/1.1 %d Refused\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                 "Content-Length: %zu\r\n\r\n%s",
+                 error_code_status(err->code), strlen(body), body);
+    for (int i = 0; i < 16 && recv(conn->fd, rest, sizeof rest, MSG_DONTWAIT) > 0; i++)
+        ;
+    if (send(conn->fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        log_debug("refusing a connection: %s", strerror(errno));
+    metrics_count(&conn->web->metrics, ROUTE_UNKNOWN, error_code_status(err->code), 0);
+}
+
+/* A request begins. libwebsockets drops some without an answer, so this looks first, without taking
+ * the bytes; what may pass is then read by it. */
+static void look_at_head(struct conn *conn)
+{
+    static char head[GUARD_HEAD_MAX]; /* of the loop thread */
+    struct error err = { 0 };
+    ssize_t n = recv(conn->fd, head, sizeof head, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    watch_set(conn->watch, 0);
+    if (n > 0 && guard_check_head(head, (size_t)n, &err) < 0) {
+        refuse(conn, &err);
+        lws_set_timeout(conn->lws, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+        return;
+    }
+    conn->is_alone = n > 0 && guard_is_one_request(head, (size_t)n);
+    lws_rx_flow_control(conn->lws, 1);
+}
+
+void server_await_request(struct conn *conn)
+{
+    lws_rx_flow_control(conn->lws, 0);
+    watch_set(conn->watch, WATCH_READ);
+}
+
 /* The answer is out: the connection may read its next request, or ends. */
 static void finish(struct request *request)
 {
+    struct conn *conn = request->conn;
     struct lws *lws = request->lws;
     bool must_close = request->must_close;
     request_free(request);
     lws_set_timeout(lws, NO_PENDING_TIMEOUT, 0);
-    lws_rx_flow_control(lws, 1);
-    if (must_close || lws_http_transaction_completed(lws))
+    if (must_close || !conn->is_alone)
+        lws_rx_flow_control(lws, 1);
+    if (must_close || lws_http_transaction_completed(lws)) {
         lws_set_timeout(lws, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+        return;
+    }
+    if (conn->is_alone)
+        server_await_request(conn);
     else
         lws_callback_on_writable(lws); /* makes it look at a request that it has read already */
 }
@@ -86,7 +140,7 @@ void server_handle_socket(void *data, int events maybe_unused)
     struct conn *conn = data;
     struct request *request = conn->request;
     if (!request) {
-        watch_set(conn->watch, 0);
+        look_at_head(conn);
         return;
     }
     int r = request->state == REQUEST_WRITING ? request_write(request) : -1;
@@ -128,17 +182,12 @@ static int refuse_upgrade(struct lws *lws)
                                  .origin = request->origin,
                                  .fetch_site = request->fetch_site,
                                  .content_type = "" };
-    struct error *err = &request->refused;
-    if (guard_check(&conn->web->hosts, &facts, err) == 0)
-        error_set(err, ERROR_NOT_FOUND, "there is no WebSocket at this path");
-    char text[256];
-    int n = snprintf(text, sizeof text,
-                     "HTTP/1.1 %d Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-                     error_code_status(err->code));
+    struct error err = { 0 };
+    if (guard_check(&conn->web->hosts, &facts, &err) == 0)
+        error_set(&err, ERROR_NOT_FOUND, "there is no WebSocket at this path");
     request->state = REQUEST_WRITING;
-    metrics_count(&conn->web->metrics, ROUTE_UNKNOWN, error_code_status(err->code), 0);
     request_free(request);
-    lws_write(lws, (unsigned char *)text, (size_t)n, LWS_WRITE_HTTP_HEADERS);
+    refuse(conn, &err);
     return -1;
 }
 

@@ -33,5 +33,7 @@ struct web {
     struct bytes *openapi; /* made when first asked for */
 };
 
+/* Waits for the first bytes of a request. */
+void server_await_request(struct conn *conn);
 /* From the listener: the socket of a connection is writable, or its caller has gone. */
 void server_handle_socket(void *data, int events);

@@ -16,6 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     memcpy(text, data, size);
     text[size] = 0;
+    guard_check_head(text, size, NULL);
+    guard_is_one_request(text, size);
     const char *lines[7];
     char *rest = text;
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {

@@ -135,6 +135,43 @@ Test(guard, finds_its_cookie)
     }
 }
 
+Test(guard, knows_where_a_request_ends)
+{
+    static const struct {
+        const char *text;
+        bool is_one;
+    } rows[] = {
+        { "GET / HTTP/1.1\r\n\r\n", true },
+        { "GET / HTTP/1.1\r\nHost: x\r\n", false },
+        { "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n", false },
+        { "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", true },
+        { "POST / HTTP/1.1\r\ncontent-length:2\r\n\r\n{", false },
+        { "POST / HTTP/1.1\r\nCONTENT-LENGTH: 2\r\n\r\n{}G", false },
+        { "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", false },
+        { "", false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        cr_assert(eq(int, guard_is_one_request(rows[i].text, strlen(rows[i].text)), rows[i].is_one),
+                  "%s", rows[i].text);
+}
+
+Test(guard, refuses_heads_that_the_parser_drops)
+{
+    struct error err = { 0 };
+    static char long_head[GUARD_HEAD_MAX];
+    static const char good[] = "GET /?a=%01&b=2 HTTP/1.1\r\nX: %00\r\n\r\n";
+    static const char nul[] = "GET /?a=%00 HTTP/1.1\r\n\r\n";
+    cr_assert(eq(int, guard_check_head(good, sizeof good - 1, &err), 0));
+    cr_assert(lt(int, guard_check_head(nul, sizeof nul - 1, &err), 0));
+    cr_assert(eq(int, err.code, ERROR_BAD_VALUE));
+    memset(long_head, 'a', sizeof long_head);
+    cr_assert(lt(int, guard_check_head(long_head, sizeof long_head, &err), 0));
+    cr_assert(eq(int, err.code, ERROR_TOO_LARGE));
+    memset(long_head, '&', 1000);
+    cr_assert(lt(int, guard_check_head(long_head, 1000, &err), 0));
+    cr_assert(eq(int, err.code, ERROR_TOO_LARGE));
+}
+
 Test(guard, knows_loopback)
 {
     static const struct {

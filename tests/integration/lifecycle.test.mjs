@@ -65,6 +65,7 @@ test('a screenshot while the guest boots is a picture or a clear "not ready"', o
     const answer = await client.send('GET', `/v1/sandboxes/${id}/desktop/screenshot`);
     assert.ok(answer.status === 200 || (answer.status === 503 && answer.json.code === 'not_ready'), `${answer.status}`);
     await client.delete(id);
+    await eventually('it is gone', async () => (await client.send('GET', `/v1/sandboxes/${id}`)).status === 404);
 });
 
 test('list, filter by state and metadata, pages', options, async () => {

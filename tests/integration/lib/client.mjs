@@ -28,6 +28,7 @@ export class Client {
      */
     constructor({ port, socketPath, key, headers = {} }) {
         this.where = socketPath ? { socketPath } : { host: '127.0.0.1', port };
+        this.host = port ? `localhost:${port}` : 'localhost';
         this.headers = key ? { authorization: `Bearer ${key}`, ...headers } : headers;
         this.agent = new http.Agent({ keepAlive: true, maxSockets: 32 });
     }
@@ -43,7 +44,7 @@ export class Client {
     send(method, path, { query, body, headers = {}, signal, ms = 120000 } = {}) {
         const data = body === undefined || body instanceof Buffer || typeof body === 'string'
             ? body : JSON.stringify(body);
-        const all = { host: 'localhost', ...this.headers, ...headers };
+        const all = { host: this.host, ...this.headers, ...headers };
         if (data !== undefined) {
             all['content-type'] ??= 'application/json';
             all['content-length'] ??= Buffer.byteLength(data);

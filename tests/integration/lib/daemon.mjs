@@ -16,6 +16,12 @@ export const buildDir = path.resolve(process.env.DESKFARM_BUILD ?? path.join(her
 export const binary = path.join(buildDir, 'daemon/deskfarmd');
 export const cacheDir = process.env.DESKFARM_CACHE ?? '/var/cache/deskfarm';
 
+/** Whether the daemon was built with a sanitizer, which makes it several times slower. */
+export function isSanitized() {
+    const options = JSON.parse(fs.readFileSync(path.join(buildDir, 'meson-info/intro-buildoptions.json')));
+    return options.find(({ name }) => name === 'b_sanitize').value !== 'none';
+}
+
 /** What keeps a test that needs the image from running, or false: for the skip option of a test. */
 export function lacksImage(name) {
     if (!fs.existsSync(binary))

@@ -11,10 +11,14 @@
 
 #include "base/fs.h"
 #include "base/id.h"
+#include "base/sock.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 
 #define QEMU_PIDS 512 /* threads of a guest, for its cgroup */
 #define BINDS_MAX 8
@@ -95,7 +99,8 @@ static int start_disk_or_launch(struct guest *self, struct error *err)
         return error_errno(err, ENOMEM, "creating the overlay");
     if (!self->spec.base_disk || access(path, F_OK) == 0)
         return launch(self, err);
-    int r = disk_create_overlay(self->host->pool, path, self->spec.disk_bytes, handle_disk, self, err);
+    int r = disk_create_overlay(self->host->pool, path, self->spec.disk_bytes, handle_disk, self,
+                                err);
     self->is_disk_pending = r == 0;
     return r;
 }
@@ -103,7 +108,8 @@ static int start_disk_or_launch(struct guest *self, struct error *err)
 /* Finds a program as execvp would. */
 static int find_program(const char *name, char out[4096], struct error *err)
 {
-    const char *path = strchr(name, '/') ? "" : "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin";
+    static const char usual[] = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin";
+    const char *path = strchr(name, '/') ? "" : usual;
     for (;;) {
         int n = (int)strcspn(path, ":");
         snprintf(out, 4096, "%.*s%s%s", n, path, n ? "/" : "", name);
@@ -241,4 +247,23 @@ int guest_adopt(struct guest **ret, const struct guest_host *host, const json_t 
     guest_await_qmp(self);
     *ret = self;
     return 0;
+}
+
+bool guest_end_orphan(const char *dir)
+{
+    struct ucred peer = { 0 };
+    socklen_t size = sizeof peer;
+    char path[64];
+    auto_buf struct buf name = BUF_INIT;
+    auto_fd int sock = sock_connect(dir, GUEST_SOCK_QMP, NULL);
+    if (sock < 0 || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 1)
+        return false;
+    auto_fd int pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+    /* These are the credentials of whoever called listen(), QEMU if it came that far. The pid may
+     * have gone to somebody else; with the pidfd open, it cannot any more. */
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)peer.pid);
+    if (pidfd < 0 || fs_read(path, 64, &name, NULL) < 0 ||
+        strncmp(buf_str(&name), "qemu-system-", 12) != 0)
+        return false;
+    return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
 }

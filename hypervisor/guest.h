@@ -85,6 +85,11 @@ int guest_start(struct guest **ret, const struct guest_host *host, const struct 
 int guest_adopt(struct guest **ret, const struct guest_host *host, const json_t *identity,
                 const char *dir, const struct guest_ops *ops, void *data, struct error *err);
 
+/* Kills the QEMU that belongs to dir, if there is one. For a daemon that was killed between the start of
+ * a guest and on_ready, so that its journal has no identity. Found by asking the kernel who listens on
+ * qmp.sock. Returns true when there was one. */
+bool guest_end_orphan(const char *dir);
+
 /* What guest_adopt needs: a flat object for the journal. New reference; NULL before the process is
  * known. It changes when the network restarts, which matters little: an adoption then restarts it. */
 json_t *guest_identity(const struct guest *self);

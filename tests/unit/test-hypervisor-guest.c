@@ -102,7 +102,7 @@ SCENARIO(starts_shows_its_display_and_quits)
 {
     int64_t begin_us = clock_now_us();
     fixture_start_ready(f);
-    cr_log_warn("spawn to ready: %.1f ms", (double)(clock_now_us() - begin_us) / 1000);
+    cr_log_info("spawn to ready: %.1f ms", (double)(clock_now_us() - begin_us) / 1000);
     cr_assert(eq(int, guest_get_state(f->guest), GUEST_RUNNING));
     speak_dbus(f);
     speak_dbus(f); /* again: a display that is attached anew */
@@ -202,6 +202,57 @@ SCENARIO(is_found_again_by_the_next_daemon)
     struct guest *gone = NULL;
     cr_assert(lt(int, guest_adopt(&gone, &f->host, identity, f->dir, &fixture_ops, f, &err), 0));
     cr_assert(eq(int, err.code, ERROR_GUEST_GONE));
+}
+
+SCENARIO(is_ended_by_a_daemon_that_does_not_know_it)
+{
+    cr_assert_eq(guest_end_orphan(f->dir), false);
+    fixture_start_ready(f);
+    struct guest_ops none = { 0 };
+    auto_json json_t *identity = guest_identity(f->guest);
+    struct process *qemu = NULL;
+    struct error err = { 0 };
+    cr_assert(eq(int, process_adopt(&qemu, &f->loop, guest_pid(f->guest), 0, NULL, NULL, &err), 0));
+    f->guest = guest_free(f->guest);
+    cr_assert_eq(guest_end_orphan(f->dir), true);
+    fixture_wait(f, !process_is_alive(qemu));
+    process_free(qemu);
+    cr_assert_eq(guest_end_orphan(f->dir), false);
+    cr_assert(lt(int, guest_adopt(&f->guest, &f->host, identity, f->dir, &none, f, &err), 0));
+    f->guest = NULL;
+}
+
+static void note_carrier(void *data, const char *name, const json_t *args maybe_unused)
+{
+    struct fixture *f = data;
+    f->n_events += strcmp(name, "NETDEV_STREAM_CONNECTED") == 0;
+}
+
+SCENARIO(has_a_network_that_survives_the_daemon)
+{
+    struct error err = { 0 };
+    struct guest_ops ops = fixture_ops;
+    ops.on_event = note_carrier;
+    if (net_check(&err) < 0)
+        cr_skip_test("%s", err.message);
+    f->spec.network = MACHINE_NETWORK_NAT;
+    cr_assert(eq(int, guest_start(&f->guest, &f->host, &f->spec, f->dir, fixture_uid(), &ops, f, &err), 0));
+    fixture_wait(f, f->is_ready && f->has_network && f->n_events > 0);
+    auto_json json_t *identity = guest_identity(f->guest);
+    const json_t *net = json_object_get(identity, "net");
+    pid_t pasta = (pid_t)json_get_int(net, "pid", 0);
+    f->guest = guest_free(f->guest);
+    f->is_ready = f->has_network = false;
+    cr_assert(eq(int, guest_adopt(&f->guest, &f->host, identity, f->dir, &ops, f, &err), 0));
+    fixture_wait(f, f->is_ready);
+    auto_json json_t *again = guest_identity(f->guest);
+    cr_assert_eq(json_equal(identity, again), 1);
+
+    struct process *chain = NULL;
+    cr_assert(eq(int, process_adopt(&chain, &f->loop, pasta, 0, NULL, NULL, &err), 0));
+    guest_kill(f->guest);
+    fixture_wait(f, f->has_ended && !process_is_alive(chain));
+    process_free(chain);
 }
 
 SCENARIO(lets_its_memory_be_read_and_written)

@@ -126,7 +126,7 @@ int desktop_init(struct sandbox *self, struct error *err)
     if (farm_linger_us(self->farm) >= 0)
         display_set_linger(self->display, farm_linger_us(self->farm));
     int r = desktop_set_layout(self, *self->layout ? self->layout : "us", err);
-    struct sink *sink = r == 0 ? sink_qmp_new(loop, NULL, submit, self) : NULL;
+    struct sink *sink = r == 0 ? sink_qmp_new(loop, GUEST_DEVICE_GPU, submit, self) : NULL;
     if (!sink)
         return r < 0 ? r : error_errno(err, ENOMEM, "making an input");
     r = input_new(&self->input, loop, sink, self->keymap, err);

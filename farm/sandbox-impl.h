@@ -10,6 +10,7 @@
 #include "farm/keys.h"
 #include "farm/sandbox.h"
 #include "hypervisor/disk.h"
+#include "hypervisor/guest-args.h"
 #include "hypervisor/guest.h"
 #include "hypervisor/jail.h"
 #include "input/input.h"

@@ -86,7 +86,7 @@ static void add_screen_and_input(const struct machine_spec *spec, struct argv *o
     argv_addf(out, "virtio-gpu-pci,id=gpu,max_outputs=1,xres=%d,yres=%d", spec->width,
               spec->height);
     add_device(out, "virtio-keyboard-pci,id=keyboard");
-    add_device(out, "virtio-tablet-pci,id=tablet");
+    add_device(out, "virtio-tablet-pci,id=tablet,display=gpu");
 }
 
 static void add_small_devices(const struct machine_spec *spec, struct argv *out)

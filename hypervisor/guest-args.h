@@ -29,6 +29,8 @@ enum guest_fd {
 #define GUEST_NODE_OVERLAY "overlay" /* block node of the first overlay (format layer) */
 #define GUEST_FDSET_OVERLAY 1
 #define GUEST_DEVICE_DISK "vda"      /* qdev id of the virtio-blk device */
+#define GUEST_DEVICE_GPU "gpu"       /* the tablet is bound to it; the PS/2 mouse, with its horizontal
+                                      * wheel, is not */
 #define GUEST_AGENT_PORT "org.deskfarm.agent.0"
 
 /* Appends the arguments, argv[0] (qemu) included, to out. The spec has passed machine_check. */

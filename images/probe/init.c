@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -38,6 +39,7 @@
 #define SERIAL "/dev/ttyS0"
 #define XORG_LOG "/run/Xorg.log"
 #define CHILD_LOG "/run/children.log"
+#define MOUSE_WAIT_MS 3000
 
 static void report_fatal(const char *what)
 {
@@ -111,6 +113,41 @@ static void describe_input(const char *name, const char *properties)
     fclose(record);
 }
 
+static bool has_mouse(void)
+{
+    bool found = false;
+    DIR *dir = opendir("/dev/input");
+    for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
+        char path[300];
+        snprintf(path, sizeof path, "/dev/input/%s", entry->d_name);
+        int fd = strncmp(entry->d_name, "event", 5) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        found = has_bit(fd, EV_REL, REL_X);
+        close(fd);
+    }
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+/* The kernel finds the PS/2 mouse in a thread of its own, some time after its module was loaded.
+ * Without a PS/2 port there is nothing to wait for. */
+static void wait_for_mouse(void)
+{
+    int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    struct pollfd poll_fd = { .fd = watch, .events = POLLIN };
+    if (watch < 0 || access("/sys/bus/serio/devices/serio1", F_OK) < 0)
+        return;
+    inotify_add_watch(watch, "/dev/input", IN_CREATE);
+    while (!has_mouse() && poll(&poll_fd, 1, MOUSE_WAIT_MS) > 0) {
+        char events[4096];
+        if (read(watch, events, sizeof events) < 0)
+            break;
+    }
+    close(watch);
+}
+
 /* Describes every input device and returns the power button's descriptor, or -1. */
 static int setup_inputs(void)
 {
@@ -125,6 +162,8 @@ static int setup_inputs(void)
         if (fd < 0)
             continue;
         if (has_bit(fd, EV_ABS, ABS_X))
+            describe_input(entry->d_name, "E:ID_INPUT_MOUSE=1\n");
+        else if (has_bit(fd, EV_REL, REL_X))
             describe_input(entry->d_name, "E:ID_INPUT_MOUSE=1\n");
         else if (has_bit(fd, EV_KEY, KEY_Q))
             describe_input(entry->d_name, "E:ID_INPUT_KEY=1\nE:ID_INPUT_KEYBOARD=1\n");
@@ -202,6 +241,7 @@ int main(void)
 {
     mount_all();
     load_modules();
+    wait_for_mouse();
     int power = setup_inputs();
 
     sigset_t child;

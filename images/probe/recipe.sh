@@ -12,7 +12,7 @@ packages+=,busybox-static,libjansson4,libxkbcommon0,libx11-data,libxrandr2,libxi
 
 # Dependencies are added. button: the ACPI power button. The host's agent port and disks are left
 # out: nothing here uses them.
-modules='virtio_pci virtio-gpu virtio_input virtio-rng evdev button'
+modules='virtio_pci virtio-gpu virtio_input virtio-rng evdev psmouse button'
 
 build_image() {
     tree=$work/tree root=$work/root

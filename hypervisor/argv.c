@@ -59,18 +59,3 @@ const char *const *argv_get(const struct argv *self)
 {
     return self->failed || self->n == 0 ? NULL : (const char *const *)self->items;
 }
-
-char *argv_escape_commas(const char *text)
-{
-    char *out = malloc(2 * strlen(text) + 1);
-    if (!out)
-        return NULL;
-    char *at = out;
-    for (; *text; text++) {
-        if (*text == ',')
-            *at++ = ',';
-        *at++ = *text;
-    }
-    *at = 0;
-    return out;
-}

@@ -24,6 +24,3 @@ static inline void argv_deinit_ptr(struct argv *a)
     argv_deinit(a);
 }
 #define auto_argv __attribute__((cleanup(argv_deinit_ptr)))
-
-/* Doubles commas, as QEMU's option parser wants them inside a value. Allocated. */
-char *argv_escape_commas(const char *text);

@@ -137,14 +137,18 @@ int cgroup_create(struct cgroup_root *self, const char *name, const struct cgrou
     snprintf(memory, sizeof memory, "%lld", (long long)limits->memory_bytes);
     snprintf(weight, sizeof weight, "%d", limits->cpu_weight);
     if (limits->cpus > 0)
-        snprintf(cpu, sizeof cpu, "%lld %d", (long long)limits->cpus * CPU_PERIOD_US, CPU_PERIOD_US);
+        snprintf(cpu, sizeof cpu, "%lld %d", (long long)limits->cpus * CPU_PERIOD_US,
+                 CPU_PERIOD_US);
     else
         snprintf(cpu, sizeof cpu, "max %d", CPU_PERIOD_US);
     snprintf(pids, sizeof pids, "%d", limits->pids);
     const struct {
         const char *file, *value;
     } rows[] = {
-        { "memory.max", memory }, { "cpu.weight", weight }, { "cpu.max", cpu }, { "pids.max", pids },
+        { "memory.max", memory },
+        { "cpu.weight", weight },
+        { "cpu.max", cpu },
+        { "pids.max", pids },
     };
     if (mkdirat(self->dir_fd, name, 0755) < 0 && errno != EEXIST)
         return error_errno(err, errno, "creating cgroup %s", name);

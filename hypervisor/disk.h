@@ -21,8 +21,8 @@ int disk_empty_qcow2(int64_t bytes, struct buf *out);
 typedef void (*disk_done_fn)(void *data, const struct error *err);
 
 /* Creates path (mode 0600, must not exist) on a bulk worker and answers on the loop. When the file
- * system has less than DISK_FREE_MIN bytes left, or is full, disk_full; nothing is left behind then.
- * path is copied. On a negative return done never runs. */
+ * system has less than DISK_FREE_MIN bytes left, or is full, disk_full; nothing is left behind
+ * then. path is copied. On a negative return done never runs. */
 #define DISK_FREE_MIN (64 * 1024 * 1024)
 int disk_create_overlay(struct worker_pool *pool, const char *path, int64_t bytes,
                         disk_done_fn done, void *data, struct error *err);

@@ -98,7 +98,11 @@ size_t guest_files_rows(const struct guest_files *self, struct process_fd *rows)
 static size_t utf8_length(const char *text, size_t size)
 {
     uint8_t c = (uint8_t)text[0];
-    size_t n = c < 0x80 ? 1 : (c & 0xe0) == 0xc0 ? 2 : (c & 0xf0) == 0xe0 ? 3 : (c & 0xf8) == 0xf0 ? 4 : 0;
+    size_t n = c < 0x80             ? 1
+               : (c & 0xe0) == 0xc0 ? 2
+               : (c & 0xf0) == 0xe0 ? 3
+               : (c & 0xf8) == 0xf0 ? 4
+                                    : 0;
     if (n > size)
         return 0;
     for (size_t i = 1; i < n; i++)

@@ -16,13 +16,14 @@ struct guest_files {
 
 #define GUEST_FILES_INIT { { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 } }
 
-/* Opens all that the spec needs in dir; the overlay exists. On failure what was opened is in self. */
+/* Opens all that the spec needs in dir; the overlay exists. On failure what was opened is in
+ * self. */
 int guest_files_open(struct guest_files *self, const struct machine_spec *spec, const char *dir,
                      struct error *err);
 void guest_files_close(struct guest_files *self);
 /* Fills at most GUEST_FD_COUNT rows; returns their number. */
 size_t guest_files_rows(const struct guest_files *self, struct process_fd *rows);
 
-/* Reads the words back: the last lines that fit, control characters replaced by spaces, lines joined
- * with "; ". Invalid UTF-8 becomes '?'. */
+/* Reads the words back: the last lines that fit, control characters replaced by spaces, lines
+ * joined with "; ". Invalid UTF-8 becomes '?'. */
 void guest_files_words(int words_fd, char *out, size_t size);

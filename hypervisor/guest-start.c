@@ -1,9 +1,10 @@
 /* Making a guest's process, and finding one that runs already.
  *
  * The spec is used up at once: arguments and bind mounts are written down, because the overlay may
- * still have to be made by a worker before QEMU can start. Descriptors are opened last and belong to
- * the child; we keep three of them: RAM (checkpoints), QEMU's words, and the listening QMP socket
- * (guest_socket_pair). A daemon that adopts a guest takes the same three out of the process. */
+ * still have to be made by a worker before QEMU can start. Descriptors are opened last and belong
+ * to the child; we keep three of them: RAM (checkpoints), QEMU's words, and the listening QMP
+ * socket (guest_socket_pair). A daemon that adopts a guest takes the same three out of the
+ * process. */
 #include "hypervisor/guest-private.h"
 
 #include "hypervisor/disk.h"
@@ -230,7 +231,8 @@ int guest_adopt(struct guest **ret, const struct guest_host *host, const json_t 
         return error_errno(err, ENOMEM, "adopting %s", name);
     self->uid = (uid_t)json_get_int(identity, "uid", 0);
     machine_network_parse(json_get_string(identity, "network", "none"), &self->network, NULL);
-    int r = jailed_adopt(&self->jailed, host->loop, (pid_t)pid, (uint64_t)start, &jailed_ops, self, err);
+    int r = jailed_adopt(&self->jailed, host->loop, (pid_t)pid, (uint64_t)start, &jailed_ops, self,
+                         err);
     if (r < 0)
         r = error_set(err, ERROR_GUEST_GONE, "the guest ended while no daemon was running");
     else if ((r = take_descriptors(self, err)) == -ESRCH || r == -EBADF)

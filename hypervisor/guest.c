@@ -1,15 +1,16 @@
-/* A guest goes through four hands: the worker that makes the overlay, bwrap, QEMU's start, QMP. Each
- * hand-over is a callback, and each failure ends in one place, finish(), which reports it once.
+/* A guest goes through four hands: the worker that makes the overlay, bwrap, QEMU's start, QMP.
+ * Each hand-over is a callback, and each failure ends in one place, finish(), which reports it
+ * once.
  *
- * The start does not poll. The daemon's own listening sockets wait for QEMU: the QMP connection is made
- * before QEMU runs, sits in the backlog and is accepted when QEMU gets there.
+ * The start does not poll. The daemon's own listening sockets wait for QEMU: the QMP connection is
+ * made before QEMU runs, sits in the backlog and is accepted when QEMU gets there.
  *
  * Who ended it: QEMU sends SHUTDOWN with guest=true when the guest's operating system powered off;
  * guest_power_off and guest_kill set is_stop_wanted; everything else is a death. After an adoption
  * the exit status is unknown, so the events decide alone.
  *
- * Network: a net object (hypervisor/net.h) that is made when QMP is up. That a network cannot be had
- * is told by on_network and does not end the guest.
+ * Network: a net object (hypervisor/net.h) that is made when QMP is up. That a network cannot be
+ * had is told by on_network and does not end the guest.
  *
  * Memory for one guest here: about 1 KiB, and 64 KiB of QEMU's words. */
 #define LOG_MODULE "guest"

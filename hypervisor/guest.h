@@ -15,15 +15,16 @@
 
 /* States and who changes them:
  *
- *   STARTING   from guest_start or guest_adopt until the QMP connection is ready. Overlay and jail are
- *              made in here. guest_kill works; everything else waits or answers not_ready.
+ *   STARTING   from guest_start or guest_adopt until the QMP connection is ready. Overlay and
+ *              jail are made in here. guest_kill works; everything else waits or answers not_ready.
  *   RUNNING    QMP is up and the virtual CPUs run. All calls are allowed.
  *   PAUSED     QMP is up, the CPUs stand still (somebody sent `stop`, or the host's disk is full).
  *   STOPPING   guest_power_off or guest_kill was called, or QEMU said it shuts down.
  *   ENDED      the process is gone and on_ended ran. Only guest_free is left.
  *
  *   STARTING -> RUNNING | ENDED; RUNNING <-> PAUSED; any -> STOPPING -> ENDED; any -> ENDED. A lost
- *   QMP connection of a living QEMU is connected again after 100 ms; the state stays. */
+ *   QMP connection of a living QEMU is connected again after 100 ms; the state stays. A QEMU that
+ *   does not answer within 30 s of guest_start or guest_adopt is killed: FAILED. */
 enum guest_state {
     GUEST_STARTING,
     GUEST_RUNNING,
@@ -45,11 +46,11 @@ enum guest_end {
 
 struct guest;
 
-/* Callbacks on the loop, never inside the call that caused them, none after guest_free. Each may free
- * the guest. Any may be NULL. */
+/* Callbacks on the loop, never inside the call that caused them, none after guest_free. Each may
+ * free the guest. Any may be NULL. */
 struct guest_ops {
-    /* QMP is up for the first time: RUNNING (or PAUSED, after an adoption). The identity is complete
-     * from here on. */
+    /* QMP is up for the first time: RUNNING (or PAUSED, after an adoption). The identity is
+     * complete from here on. */
     void (*on_ready)(void *data);
     /* A QMP event, borrowed. States are up to date when it comes. */
     void (*on_event)(void *data, const char *name, const json_t *args);
@@ -69,33 +70,34 @@ struct guest_host {
     enum net_egress egress;
 };
 
-/* Starts a guest. dir is its own directory, mode 0700, the daemon's; it gets qmp.sock, console.sock,
- * agent.sock, net.sock and overlay.qcow2, and belongs to the guest until guest_free. When the
- * overlay exists already it is used. uid: as root a number that no other guest has
+/* Starts a guest. dir is its own directory, mode 0700, the daemon's; it gets qmp.sock,
+ * console.sock, agent.sock, net.sock and overlay.qcow2, and belongs to the guest until guest_free.
+ * When the overlay exists already it is used. uid: as root a number that no other guest has
  * (JAIL_UID_FIRST + n), else ignored. dir and spec are copied or used up before this returns.
  *
- * What is wrong at once (a bad spec, no QEMU, no bwrap) fails here: guest_failed "starting QEMU: …".
- * What turns out later comes by on_ended. */
+ * What is wrong at once (a bad spec, no QEMU, no bwrap) fails here: guest_failed "starting QEMU:
+ * …". What turns out later comes by on_ended. */
 int guest_start(struct guest **ret, const struct guest_host *host, const struct machine_spec *spec,
                 const char *dir, uid_t uid, const struct guest_ops *ops, void *data,
                 struct error *err);
 
-/* Finds a guest again that an earlier daemon started. on_ready comes when QMP is up. guest_gone when
- * the process does not run any more. */
+/* Finds a guest again that an earlier daemon started. on_ready comes when QMP is up. guest_gone
+ * when the process does not run any more. */
 int guest_adopt(struct guest **ret, const struct guest_host *host, const json_t *identity,
                 const char *dir, const struct guest_ops *ops, void *data, struct error *err);
 
-/* Kills the QEMU that belongs to dir, if there is one. For a daemon that was killed between the start of
- * a guest and on_ready, so that its journal has no identity. Found by asking the kernel who listens on
- * qmp.sock. Returns true when there was one. */
+/* Kills the QEMU that belongs to dir, if there is one. For a daemon that was killed between the
+ * start of a guest and on_ready, so that its journal has no identity. Found by asking the kernel
+ * who listens on qmp.sock. Returns true when there was one. */
 bool guest_end_orphan(const char *dir);
 
 /* What guest_adopt needs: a flat object for the journal. New reference; NULL before the process is
- * known. It changes when the network restarts, which matters little: an adoption then restarts it. */
+ * known. It changes when the network restarts, which matters little: an adoption then restarts
+ * it. */
 json_t *guest_identity(const struct guest *self);
 
-/* Forgets the guest without touching its process. Takes NULL, returns NULL. Pending QMP commands are
- * answered with cancelled inside this call. */
+/* Forgets the guest without touching its process. Takes NULL, returns NULL. Pending QMP commands
+ * are answered with cancelled inside this call. */
 struct guest *guest_free(struct guest *self);
 
 /* Presses the power button, waits grace_ms, tells QEMU to quit, waits 2 s, kills. on_ended follows.

@@ -28,15 +28,15 @@ struct jail_spec {
     const char *tun;  /* device node to show in place of the host's /dev/net/tun; NULL: that one */
     int resolv_fd;    /* for_network: contents of /etc/resolv.conf; 0: no such file */
     int info_fd;      /* bwrap writes {"child-pid":…} here; < 0: nowhere */
-    int block_fd;     /* the jailed program starts when this has a byte to read or ends; < 0: at once */
+    int block_fd;     /* the program starts when this has a byte to read or ends; < 0: at once */
     const struct jail_bind *binds; /* shown read-only, the program itself among them */
     size_t n_binds;
     /* rlimits; there are no core files */
     int64_t n_files_max, n_threads_max, locked_bytes_max, file_bytes_max;
 };
 
-/* Appends prlimit, setpriv (with a uid), bwrap and their arguments. The program follows. Host directories
- * that every QEMU needs come from a table in jail.c. */
+/* Appends prlimit, setpriv (with a uid), bwrap and their arguments. The program follows. Host
+ * directories that every QEMU needs come from a table in jail.c. */
 void jail_args(const struct jail_spec *spec, struct argv *out);
 
 #define JAIL_INFO_MAX 1024

@@ -1,7 +1,7 @@
 /* A running jail: the bwrap process that we started and the jailed process itself.
  *
- * Starting takes a few milliseconds: bwrap tells the outside pid of the jailed process, which stands
- * still until its limits are set. Internal to hypervisor/. */
+ * Starting takes a few milliseconds: bwrap tells the outside pid of the jailed process, which
+ * stands still until its limits are set. Internal to hypervisor/. */
 #pragma once
 
 #include "base/process.h"
@@ -40,5 +40,6 @@ uint64_t jailed_start_time(const struct jailed *self);
 /* A copy of a descriptor of the jailed process (pidfd_getfd). */
 int jailed_get_fd(const struct jailed *self, int fd, struct error *err);
 void jailed_kill(struct jailed *self);
-/* Forgets both without touching them; before on_started kill first and wait for on_exit. Takes NULL, returns NULL. */
+/* Forgets both without touching them; before on_started kill first and wait for on_exit. Takes
+ * NULL, returns NULL. */
 struct jailed *jailed_free(struct jailed *self);

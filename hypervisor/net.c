@@ -2,14 +2,14 @@
  *
  *   bwrap → pasta → (new network namespace) deskfarm-netns → passt, on a connection to QEMU
  *
- * pasta is process 1 of a PID namespace, so killing it ends all of them; passt's end ends pasta. One
- * pid stands for the whole chain. pasta needs /dev/net/tun and, as root, must not be root (it would
- * become nobody): as root it gets the guest's uid, and when that uid may not open the host's device
- * node, a node of its own in the guest's directory.
+ * pasta is process 1 of a PID namespace, so killing it ends all of them; passt's end ends pasta.
+ * One pid stands for the whole chain. pasta needs /dev/net/tun and, as root, must not be root (it
+ * would become nobody): as root it gets the guest's uid, and when that uid may not open the host's
+ * device node, a node of its own in the guest's directory.
  *
- * Closing is done by policy rules inside the namespace, see netns-run.c. A frame that the guest's root
- * sends to 127.0.0.1 ends in the namespace's own loopback; one to the host's address too, because
- * pasta copies that address into the namespace. All others are rules. */
+ * Closing is done by policy rules inside the namespace, see netns-run.c. A frame that the guest's
+ * root sends to 127.0.0.1 ends in the namespace's own loopback; one to the host's address too,
+ * because pasta copies that address into the namespace. All others are rules. */
 #define LOG_MODULE "net"
 #include "hypervisor/net.h"
 
@@ -141,8 +141,8 @@ static int prepare_tun(const struct net *self, char **ret, struct error *err)
         return error_errno(err, errno, "creating a device node for the guest's network");
     auto_fd int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return error_set(err, ERROR_UNSUPPORTED, "a device node in %s does not open (%s): is the file "
-                         "system mounted nodev? make " TUN " open to all (0666)", self->dir,
+        return error_set(err, ERROR_UNSUPPORTED, "a device node in %s does not open (%s): is the "
+                         "file system mounted nodev? make " TUN " open to all (0666)", self->dir,
                          strerror(errno));
     *ret = steal_ptr(&path);
     return 0;
@@ -153,6 +153,13 @@ static int prepare_tun(const struct net *self, char **ret, struct error *err)
 static void close_range_text(struct argv *out, const char *range)
 {
     argv_addf(out, "closed=%s", range);
+}
+
+static struct in_addr address_of(const struct sockaddr *sockaddr)
+{
+    struct sockaddr_in in;
+    memcpy(&in, sockaddr, sizeof in);
+    return in.sin_addr;
 }
 
 /* Every IPv4 address of the host, and with the policy public the subnets that they are in. */
@@ -167,13 +174,13 @@ static void close_host(struct argv *out, enum net_egress egress)
         char text[INET_ADDRSTRLEN];
         if (!it->ifa_addr || it->ifa_addr->sa_family != AF_INET)
             continue;
-        const struct in_addr *ip = &((const struct sockaddr_in *)(const void *)it->ifa_addr)->sin_addr;
-        inet_ntop(AF_INET, ip, text, sizeof text);
+        struct in_addr ip = address_of(it->ifa_addr);
+        inet_ntop(AF_INET, &ip, text, sizeof text);
         argv_addf(out, "closed=%s/32", text);
         if (egress != NET_EGRESS_PUBLIC || !it->ifa_netmask)
             continue;
-        uint32_t mask = ((const struct sockaddr_in *)(const void *)it->ifa_netmask)->sin_addr.s_addr;
-        struct in_addr subnet = { ip->s_addr & mask };
+        uint32_t mask = address_of(it->ifa_netmask).s_addr;
+        struct in_addr subnet = { ip.s_addr & mask };
         inet_ntop(AF_INET, &subnet, text, sizeof text);
         if (mask)
             argv_addf(out, "closed=%s/%d", text, __builtin_popcount(mask));
@@ -192,9 +199,9 @@ static bool find_resolver(const char *text, char address[INET_ADDRSTRLEN])
     return false;
 }
 
-/* A resolv.conf of one line: pasta is confused by lines that it passes over. systemd-resolved keeps a
- * list of its own servers beside the file with its own address. Returns a memfd, empty when there is no
- * usable resolver. */
+/* A resolv.conf of one line: pasta is confused by lines that it passes over. systemd-resolved keeps
+ * a list of its own servers beside the file with its own address. Returns a memfd, empty when there
+ * is no usable resolver. */
 static int create_resolv_conf(struct error *err)
 {
     static const char *const files[] = { "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf" };
@@ -217,7 +224,8 @@ static void chain_args(const struct net *self, struct argv *out)
 {
     static const char *const pasta[] = {
         PASTA, "--config-net", "--no-map-gw", "-4", "-t", "none", "-u", "none", "-T", "none", "-U",
-        "none", "--dns-forward", DNS_ADDRESS, "-q", "-f", "--", HELPER, "open=" DNS_ADDRESS ":53", NULL
+        "none", "--dns-forward", DNS_ADDRESS, "-q", "-f", "--", HELPER,
+        "open=" DNS_ADDRESS ":53", NULL
     };
     static const char *const passt[] = {
         "--", PASST, "-q", "-f", "-1", "-4", "-a", "10.0.2.15", "-n", "24", "-g", "10.0.2.2", "-D",
@@ -307,7 +315,9 @@ static int start_chain(struct net *self, struct error *err)
     if (resolv < 0)
         return resolv;
     const struct jail_bind binds[] = { { PASTA, PASTA }, { PASST, PASST }, { helper, HELPER } };
-    const struct process_fd fds[] = { { sock, NET_FD_PASST }, { resolv, NET_FD_RESOLV }, { self->words_fd, 2 } };
+    const struct process_fd fds[] = {
+        { sock, NET_FD_PASST }, { resolv, NET_FD_RESOLV }, { self->words_fd, 2 }
+    };
     const struct jailed_spec spec = {
         .jail = { .uid = self->uid, .for_network = true, .tun = tun, .binds = binds,
                   .n_binds = ARRAY_LEN(binds), .resolv_fd = NET_FD_RESOLV },

@@ -1,18 +1,18 @@
 /* A guest's way out: passt inside a network namespace that pasta makes, one pair per guest.
  *
  * QEMU listens on net.sock in the guest's directory; we connect and hand the connection to passt.
- * passt answers the guest's ARP and DHCP (address 10.0.2.15/24, gateway 10.0.2.2, DNS 10.0.2.3)
- * and opens ordinary sockets for it, inside the namespace; pasta carries them to the host's
- * network. So 127.0.0.1 and the host's own address mean the namespace and not the host.
+ * passt answers the guest's ARP and DHCP (address 10.0.2.15/24, gateway 10.0.2.2, DNS 10.0.2.3) and
+ * opens ordinary sockets for it, inside the namespace; pasta carries them to the host's network. So
+ * 127.0.0.1 and the host's own address mean the namespace and not the host.
  *
  * Closed whatever the policy: 127.0.0.0/8, 169.254.0.0/16 (metadata services), 0.0.0.0/8,
  * multicast, every address of the host's interfaces when the network starts, and IPv6. An address
- * that the host gets later is closed when the network is started again. DNS (UDP)
- * goes to the host's resolver through 10.0.2.3 only. A resolver on the host's loopback cannot be used
- * (pasta passes it over), but systemd-resolved's own servers are.
+ * that the host gets later is closed when the network is started again. DNS (UDP) goes to the
+ * host's resolver through 10.0.2.3 only. A resolver on the host's loopback cannot be used (pasta
+ * passes it over), but systemd-resolved's own servers are.
  *
- * Both processes outlive the daemon, as QEMU does. When they die they are started again, after
- * 0.1 s and then twice as long each time up to 30 s; the guest sees its cable pulled meanwhile. */
+ * Both processes outlive the daemon, as QEMU does. When they die they are started again, after 0.1
+ * s and then twice as long each time up to 30 s; the guest sees its cable pulled meanwhile. */
 #pragma once
 
 #include "base/error.h"

@@ -1,13 +1,13 @@
-/* deskfarm-netns: closes destinations in the network namespace that it runs in, then becomes another
- * program. A program of its own because it must run inside the namespace that pasta makes, before
- * passt does.
+/* deskfarm-netns: closes destinations in the network namespace that it runs in, then becomes
+ * another program. A program of its own because it must run inside the namespace that pasta makes,
+ * before passt does.
  *
  *   deskfarm-netns open=ADDR:PORT … closed=ADDR/BITS … -- PROGRAM ARGUMENTS…
  *
- * Each word becomes a rule of the routing policy (RTM_NEWRULE), in order, so the first match decides.
- * Rules come before all routes: unlike a blackhole route they also close the subnets that the
- * namespace's interface is on. "open" is for UDP only. IPv4 only: IPv6 is switched off by a rule for
- * everything. */
+ * Each word becomes a rule of the routing policy (RTM_NEWRULE), in order, so the first match
+ * decides. Rules come before all routes: unlike a blackhole route they also close the subnets that
+ * the namespace's interface is on. "open" is for UDP only. IPv4 only: IPv6 is switched off by a
+ * rule for everything. */
 #include "base/util.h"
 
 #include <arpa/inet.h>
@@ -33,14 +33,15 @@ static void add_attribute(struct rule *rule, unsigned short type, const void *da
     at->rta_type = type;
     at->rta_len = (unsigned short)RTA_LENGTH(size);
     memcpy(RTA_DATA(at), data, size);
-    rule->header.nlmsg_len = (unsigned)(NLMSG_ALIGN(rule->header.nlmsg_len) + RTA_ALIGN(at->rta_len));
+    rule->header.nlmsg_len = NLMSG_ALIGN(rule->header.nlmsg_len) + RTA_ALIGN(at->rta_len);
 }
 
 static struct rule new_rule(unsigned char family, unsigned char action, unsigned priority)
 {
     struct rule rule = {
         .header = { .nlmsg_len = NLMSG_LENGTH(sizeof rule.fib), .nlmsg_type = RTM_NEWRULE,
-                    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, .nlmsg_seq = priority },
+                    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE,
+                    .nlmsg_seq = priority },
         .fib = { .family = family, .action = action },
     };
     add_attribute(&rule, FRA_PRIORITY, &priority, sizeof priority);

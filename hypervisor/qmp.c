@@ -1,6 +1,6 @@
-/* A QMP peer sends one JSON object per line: first {"QMP": …}, then {"return"|"error", "id"} for each
- * of our commands, and {"event"} at any time. Ids here are numbers that grow; an answer with an id
- * that we do not know (its command timed out) is dropped.
+/* A QMP peer sends one JSON object per line: first {"QMP": …}, then {"return"|"error", "id"} for
+ * each of our commands, and {"event"} at any time. Ids here are numbers that grow; an answer with
+ * an id that we do not know (its command timed out) is dropped.
  *
  * Out: a list of messages, each with at most one descriptor, which must travel with the first byte
  * of its message. In: one buffer that is never longer than a line may be.

@@ -6,8 +6,8 @@
 #include <sys/types.h>
 
 /* A memfd that can be sealed later, close-on-exec, of that size, with mode 0666: the jail's uid
- * opens it again through /proc/self/fd (mode 0600 would refuse a foreign uid). Costs no memory until
- * touched. */
+ * opens it again through /proc/self/fd (mode 0600 would refuse a foreign uid). Costs no memory
+ * until touched. */
 int ram_create(const char *name, int64_t bytes, struct error *err);
 
 /* Where a process maps its RAM (the largest mapping of a memfd that ram_create made). */

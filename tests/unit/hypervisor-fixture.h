@@ -1,5 +1,5 @@
-/* A guest of the least kind (SeaBIOS, 64 MiB, perhaps an empty disk), started for real and driven by a
- * loop of its own. Each scenario runs as root and as an ordinary user. */
+/* A guest of the least kind (SeaBIOS, 64 MiB, perhaps an empty disk), started for real and driven
+ * by a loop of its own. Each scenario runs as root and as an ordinary user. */
 #pragma once
 
 #include "base/fs.h"

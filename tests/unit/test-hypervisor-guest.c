@@ -448,7 +448,8 @@ Test(guest_as_root, does_not_share_its_uid_and_cannot_open_anothers_disk)
     fixture_init(&f);
     give_disk(&f);
     fixture_start_ready(&f);
-    /* The same host path by way of the guest's own view: a process with the uid of another sandbox. */
+    /* The same host path by way of the guest's own view: a process with the uid of another
+     * sandbox. */
     char root[64], overlay[128];
     snprintf(root, sizeof root, "/proc/%d/fd/%d", (int)guest_pid(f.guest), GUEST_FD_OVERLAY_RW);
     snprintf(overlay, sizeof overlay, "%s/" GUEST_FILE_OVERLAY, f.dir);

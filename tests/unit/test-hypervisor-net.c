@@ -1,7 +1,7 @@
 /* What a guest with a network reaches. The test is the guest: it listens where QEMU would and sends
- * Ethernet frames of its own making, so it can do all that a guest's root can do and more (frames to
- * 127.0.0.1 leave no ordinary guest). Listeners wait on the host and, when the test is root, in a
- * network namespace that stands for the world outside. Only what the policy opens may answer. */
+ * Ethernet frames of its own making, so it can do all that a guest's root can do and more (frames
+ * to 127.0.0.1 leave no ordinary guest). Listeners wait on the host and, when the test is root, in
+ * a network namespace that stands for the world outside. Only what the policy opens may answer. */
 #include "hypervisor-fixture.h"
 
 #include "base/clock.h"

@@ -1,5 +1,5 @@
-/* hypervisor/, the parts that need no guest: decisions, command lines (golden), limits, disks, and QMP
- * against peers that misbehave. */
+/* hypervisor/, the parts that need no guest: decisions, command lines (golden), limits, disks, and
+ * QMP against peers that misbehave. */
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/process.h"
@@ -147,12 +147,6 @@ Test(jail, matches_its_golden_files)
         jail_args(rows[i].spec, &argv);
         check_golden(&argv, rows[i].name);
     }
-}
-
-Test(argv, escapes_commas)
-{
-    auto_free char *text = argv_escape_commas("a,b,,");
-    cr_assert(eq(str, text, "a,,b,,,,"));
 }
 
 /* --- Limits ---------------------------------------------------------------------------------- */

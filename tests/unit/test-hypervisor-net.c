@@ -507,6 +507,55 @@ Test(net_as_user, reaches_nothing_of_the_host)
     wire_deinit(&wire);
 }
 
+/* The value of an option in a BOOTP reply (RFC 2132), NULL when it has none. */
+static const uint8_t *find_option(const uint8_t *frame, size_t size, uint8_t code)
+{
+    for (size_t at = 42 + 240; at + 2 <= size && frame[at] != 255; at += 2u + frame[at + 1])
+        if (frame[at] == code && at + 2u + frame[at + 1] <= size)
+            return frame + at + 2;
+    return NULL;
+}
+
+Test(net_as_root, gives_its_guest_an_address)
+{
+    static struct wire wire;
+    if (geteuid() != 0)
+        cr_skip_test("not root");
+    if (!wire_init(&wire))
+        cr_skip_test("no passt or no /dev/net/tun");
+    wire_open(&wire, NET_EGRESS_PUBLIC);
+    /* DHCPDISCOVER (RFC 2131): broadcast, UDP 68 to 67. */
+    static const uint8_t options[] = { 0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255 };
+    uint8_t packet[14 + 20 + 8 + 300] = { 0 }, frame[FRAME_MAX];
+    struct iphdr ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP,
+                        .tot_len = htons(328), .daddr = 0xffffffff };
+    struct udphdr udp = { .source = htons(68), .dest = htons(67), .len = htons(308) };
+    ip.check = fold(sum_words(&ip, sizeof ip, 0));
+    memset(packet, 0xff, 6);
+    memcpy(packet + 6, our_mac, 6);
+    packet[12] = 8;
+    memcpy(packet + 14, &ip, sizeof ip);
+    memcpy(packet + 34, &udp, sizeof udp);
+    memcpy(packet + 42, (uint8_t[]){ 1, 1, 6, 0, 1, 2, 3, 4 }, 8);
+    memcpy(packet + 42 + 28, our_mac, 6);
+    memcpy(packet + 42 + 236, options, sizeof options);
+    wire_send(&wire, packet, sizeof packet);
+    size_t n = 0;
+    int64_t until_us = clock_now_us() + ANSWER_MS * 1000;
+    do
+        n = wire_receive(&wire, frame, until_us);
+    while (n && !(n > 282 && frame[23] == IPPROTO_UDP && frame[37] == 68));
+    cr_assert_neq(n, 0, "no answer to DHCP");
+    static const uint8_t address[] = { 10, 0, 2, 15 }, gateway[] = { 10, 0, 2, 2 }, dns[] = { 10, 0, 2, 3 };
+    const uint8_t *routers = find_option(frame, n, 3), *resolvers = find_option(frame, n, 6);
+    cr_assert_eq(memcmp(frame + 42 + 16, address, 4), 0);
+    cr_assert_not_null(routers);
+    cr_assert_eq(memcmp(routers, gateway, 4), 0);
+    cr_assert_not_null(resolvers);
+    cr_assert_eq(memcmp(resolvers, dns, 4), 0);
+    wire_deinit(&wire);
+}
+
 /* The resolver is on a subnet of the host's here, which is closed; it is asked through 10.0.2.3. */
 Test(net_as_root, asks_the_hosts_resolver_and_nothing_else)
 {

@@ -140,14 +140,14 @@ static size_t content_length(const char *head, size_t size)
     return 0;
 }
 
-bool guard_is_one_request(const char *head, size_t size)
+size_t guard_request_size(const char *head, size_t size)
 {
     const char *end = memmem(head, size, "\r\n\r\n", 4);
     if (!end)
-        return false;
+        return 0;
     size_t block = (size_t)(end - head) + 4;
     /* The block ends with a line end, so the number in it is followed by something else. */
-    return size - block == content_length(head, block);
+    return block + content_length(head, block);
 }
 
 bool guard_is_loopback(const struct in6_addr *address)

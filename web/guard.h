@@ -45,8 +45,9 @@ bool guard_is_loopback(const struct in6_addr *address);
  * would drop without an answer. 0 says nothing about the rest. */
 #define GUARD_HEAD_MAX 16384
 int guard_check_head(const char *head, size_t size, struct error *err);
-/* Whether these bytes are exactly one request, with its body and nothing after it. */
-bool guard_is_one_request(const char *head, size_t size);
+/* The size of the request that begins here, headers and body; 0 when the headers have not all come.
+ */
+size_t guard_request_size(const char *head, size_t size);
 
 /* Headers of every answer, as "name: value\r\n" lines. */
 extern const char guard_headers[];

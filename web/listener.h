@@ -24,7 +24,7 @@ struct conn {
     int fd;              /* a duplicate of the socket that libwebsockets has: answers go out here */
     struct watch *watch; /* on fd, for server_handle_socket */
     struct lws *lws;     /* what it is to libwebsockets */
-    bool is_alone;       /* nothing had come behind the request being answered */
+    uint64_t due; /* consumed_bytes when exactly the request being answered was read; 0: unknown */
     struct request *request; /* the one being answered, or NULL */
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "web/consumed.h"
 #include "web/request.h"
 #include "web/route.h"
 
@@ -105,7 +106,8 @@ static void look_at_head(struct conn *conn)
         lws_set_timeout(conn->lws, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
         return;
     }
-    conn->is_alone = n > 0 && guard_is_one_request(head, (size_t)n);
+    size_t request = n > 0 ? guard_request_size(head, (size_t)n) : 0;
+    conn->due = request ? consumed_bytes(conn->fd) + request : 0;
     lws_rx_flow_control(conn->lws, 1);
 }
 
@@ -121,18 +123,18 @@ static void finish(struct request *request)
     struct conn *conn = request->conn;
     struct lws *lws = request->lws;
     bool must_close = request->must_close;
+    /* Otherwise libwebsockets holds bytes of the next request already and must go on reading. */
+    bool has_read_no_more = consumed_bytes(conn->fd) == conn->due;
     request_free(request);
     lws_set_timeout(lws, NO_PENDING_TIMEOUT, 0);
-    if (must_close || !conn->is_alone)
+    if (must_close || !has_read_no_more)
         lws_rx_flow_control(lws, 1);
-    if (must_close || lws_http_transaction_completed(lws)) {
+    if (must_close || lws_http_transaction_completed(lws))
         lws_set_timeout(lws, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
-        return;
-    }
-    if (conn->is_alone)
+    else if (has_read_no_more)
         server_await_request(conn);
     else
-        lws_callback_on_writable(lws); /* makes it look at a request that it has read already */
+        lws_callback_on_writable(lws); /* makes it look at what it holds */
 }
 
 void server_handle_socket(void *data, int events maybe_unused)

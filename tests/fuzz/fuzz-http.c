@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = 0;
     guard_check_head(text, size, NULL);
-    guard_is_one_request(text, size);
+    guard_request_size(text, size);
     const char *lines[7];
     char *rest = text;
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {

@@ -37,7 +37,7 @@ struct fixture {
     int n_events;
 };
 
-/* A test that failed leaves no QEMU behind. */
+/* A test that failed or was skipped leaves no QEMU and no directory behind. */
 static struct fixture *fixture_current;
 
 static maybe_unused void fixture_kill_what_is_left(void)
@@ -45,6 +45,8 @@ static maybe_unused void fixture_kill_what_is_left(void)
     struct fixture *self = fixture_current;
     if (self && self->guest && !self->has_ended && guest_pid(self->guest))
         kill(guest_pid(self->guest), SIGKILL);
+    if (self)
+        fs_remove_tree(self->dir, NULL);
 }
 
 static void fixture_on_ready(void *data)

@@ -37,7 +37,7 @@ struct fixture {
     int n_events;
 };
 
-/* A test that failed or was skipped leaves no QEMU and no directory behind. */
+/* A test that failed leaves no QEMU and no directory behind. */
 static struct fixture *fixture_current;
 
 static maybe_unused void fixture_kill_what_is_left(void)

@@ -233,8 +233,10 @@ SCENARIO(has_a_network_that_survives_the_daemon)
     struct error err = { 0 };
     struct guest_ops ops = fixture_ops;
     ops.on_event = note_carrier;
-    if (net_check(&err) < 0)
+    if (net_check(&err) < 0) {
+        fixture_deinit(f);
         cr_skip_test("%s", err.message);
+    }
     f->spec.network = MACHINE_NETWORK_NAT;
     cr_assert(eq(int, guest_start(&f->guest, &f->host, &f->spec, f->dir, fixture_uid(), &ops, f, &err), 0));
     fixture_wait(f, f->is_ready && f->has_network && f->n_events > 0);

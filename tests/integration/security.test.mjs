@@ -23,9 +23,16 @@ async function assertRefused(headers, code, { method = 'GET', path = '/v1/sandbo
 test('a name that was rebound to us is refused, whatever it asks for', options, async () => {
     const port = farm.daemon.port;
     for (const host of ['evil.example', `evil.example:${port}`, 'localhost.evil.example', '127.0.0.1.evil.example', 'evil.example.', '192.168.1.5',
-        `localhost@evil.example`, 'localhost:99999', '[::1', '', 'localhost evil.example', '127.1', '0x7f000001', '0.0.0.0'])
+        `localhost@evil.example`, 'localhost:99999', '[::1', 'localhost evil.example', '127.1', '0x7f000001', '0.0.0.0'])
         for (const path of ['/v1/sandboxes', '/', '/openapi.json', '/metrics', '/login'])
             await assertRefused({ host }, 'bad_host', { path });
+});
+
+test('no Host, or an empty one, is no name of ours', options, async () => {
+    for (const line of ['', 'Host:\r\n', 'Host: \r\n']) {
+        const text = await raw(farm.daemon.port, `GET /v1/sandboxes HTTP/1.1\r\n${line}Connection: close\r\n\r\n`);
+        assert.ok([undefined, 400, 403].includes(statusOf(text)), text.slice(0, 200));
+    }
 });
 
 test('our own names are taken', options, async () => {
@@ -212,7 +219,7 @@ test('`deskfarm keys add` makes the first key', { skip: farm.skip || (fs.existsS
     const home = fs.mkdtempSync(path.join(os.tmpdir(), 'df-'));
     try {
         const env = { ...process.env, HOME: home, DESKFARM_URL: daemon.url };
-        const out = execFileSync(path.join(buildDir, 'cli/deskfarm'), ['keys', 'add', '--json', '--name', 'first', '--role', 'admin'], { env }).toString();
+        const out = execFileSync(path.join(buildDir, 'cli/deskfarm'), ['keys', 'add', 'first', '--json', '--role', 'admin'], { env }).toString();
         const { key } = JSON.parse(out);
         assert.equal((await daemon.client().send('GET', '/v1/info')).status, 401);
         assert.equal((await daemon.client({ key }).send('GET', '/v1/info')).status, 200);

@@ -4,25 +4,25 @@ import { Daemon, lacksImage } from './daemon.mjs';
 import { Probe } from './probe.mjs';
 
 /**
- * Fields are filled before the first test runs.
- * @param {{daemon?: object, sandbox?: object, withProbe?: boolean}} options
+ * Fields are filled before the first test runs. prepare runs after that, with the farm.
+ * @param {{daemon?: object, sandbox?: object, withProbe?: boolean, prepare?: Function}} options
  */
-export function useFarm({ daemon = {}, sandbox = {}, withProbe = true } = {}) {
+export function useFarm({ daemon = {}, sandbox = {}, withProbe = true, prepare = async () => {} } = {}) {
     const farm = { skip: lacksImage('probe') };
     before(async () => {
         if (farm.skip)
             return;
         farm.daemon = await Daemon.start(daemon);
         farm.client = farm.daemon.client();
-        if (!withProbe)
-            return;
         try {
-            farm.probe = await Probe.create(farm.daemon, farm.client, sandbox);
+            if (withProbe)
+                farm.probe = await Probe.create(farm.daemon, farm.client, sandbox);
+            farm.id = farm.probe?.id;
+            await prepare(farm);
         } catch (error) {
             error.message += `\n${farm.daemon.lastLog()}`;
             throw error;
         }
-        farm.id = farm.probe.id;
     }, { timeout: 180000 });
     after(async () => {
         farm.probe?.close();

@@ -52,7 +52,7 @@ static const char *const roles[] = { "viewer", "operator", "admin", NULL };
 #define MAX_MS(limit, preset) { .name = "max_ms", .type = API_INTEGER, .max = limit, .fallback = preset, \
                                 .text = "The longest wait in all." }
 #define REGION(what) { .name = "region", .type = API_OBJECT, .fields = rect_fields, .text = what }
-#define MASKS { .name = "masks", .type = API_ARRAY, .element = &rect_element, .max = 32,           \
+#define MASKS { .name = "masks", .type = API_ARRAY, .element = &rect_element, .max = 28,           \
                 .text = "Rectangles whose changes do not count." }
 
 static const struct api_field settle_fields[] = {
@@ -308,7 +308,7 @@ static const struct api_field screenshot_query[] = {
     FIRST_MS,
     QUIET_MS(10000),
     MAX_MS(300000, "5000"),
-    { .name = "mask", .type = API_RECTS, .max = 32,
+    { .name = "mask", .type = API_RECTS, .max = 28,
       .text = "Rectangles whose changes do not count, as `x,y,width,height;…`." },
     END,
 };

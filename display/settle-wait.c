@@ -107,6 +107,13 @@ void settle_wait_input(struct settle_wait *self, int64_t now_us)
         timer_start(self->timer, settle_wake_us(&self->settle) - now_us);
 }
 
+void settle_wait_set_params(struct settle_wait *self, const struct settle_params *params)
+{
+    settle_set_params(&self->settle, params);
+    if (!self->is_busy)
+        timer_start(self->timer, settle_wake_us(&self->settle) - clock_now_us());
+}
+
 struct settle_wait *settle_wait_cancel(struct settle_wait *self)
 {
     if (!self)

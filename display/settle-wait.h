@@ -19,5 +19,7 @@ struct settle_wait *settle_wait_start(struct display *display, const struct sett
                                       int64_t injected_us, settle_wait_fn fn, void *data);
 /* Another event of the same input was injected (settle_input). */
 void settle_wait_input(struct settle_wait *self, int64_t now_us);
+/* Other limits from here on (settle_set_params). */
+void settle_wait_set_params(struct settle_wait *self, const struct settle_params *params);
 /* fn will not be called. Takes NULL, returns NULL. */
 struct settle_wait *settle_wait_cancel(struct settle_wait *self);

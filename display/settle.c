@@ -15,15 +15,20 @@ const char *settle_state_name(enum settle_state state)
     return names[state];
 }
 
-void settle_init(struct settle *self, const struct settle_params *params, int64_t injected_us)
+void settle_set_params(struct settle *self, const struct settle_params *params)
 {
-    *self = (struct settle){ .params = *params, .start_us = injected_us, .input_us = injected_us,
-                             .state = SETTLE_WAITING };
     struct settle_params *p = &self->params;
+    *p = *params;
     p->max_us = MAX(p->max_us, 0);
     p->first_us = CLAMP(p->first_us, 0, p->max_us);
     p->quiet_us = CLAMP(p->quiet_us, 0, p->max_us);
     p->n_masks = CLAMP(p->n_masks, 0, SETTLE_MASKS_MAX);
+}
+
+void settle_init(struct settle *self, const struct settle_params *params, int64_t injected_us)
+{
+    *self = (struct settle){ .start_us = injected_us, .input_us = injected_us, .state = SETTLE_WAITING };
+    settle_set_params(self, params);
     pixman_region32_init(&self->changed);
 }
 

@@ -57,6 +57,8 @@ void settle_init(struct settle *self, const struct settle_params *params, int64_
  * change came that is known (display_last_change_us), now_us when none is. It begins MOVING. */
 void settle_init_quiet(struct settle *self, const struct settle_params *params, int64_t last_us,
                        int64_t now_us);
+/* Other limits and masks for the same input, from here on; what counted so far stays. */
+void settle_set_params(struct settle *self, const struct settle_params *params);
 /* The same input goes on: another event of it (the release of a click) was injected at now_us.
  * Changes so far keep counting; the limits count, and the screen must stay quiet, from here on.
  * Nothing happens after the end. */

@@ -339,28 +339,40 @@ static void handle_wait_late(struct op *op)
     end_wait_for(self, add_result(self), "timed_out");
 }
 
+/* With the limits of this action instead of the batch's. An input that is still settling goes on to
+ * do so; one that has settled already is not waited for twice, only quiet is. */
+static void wait_for_settled(struct batch *self, const struct rect *region)
+{
+    const struct action *action = &self->actions[self->at];
+    struct settle_params params = self->settle_params;
+    params.first_us = (int64_t)action->first_ms * 1000;
+    params.quiet_us = (int64_t)action->quiet_ms * 1000;
+    params.max_us = (int64_t)action->max_ms * 1000;
+    shot_mask_outside(&params, *region, self->space.width, self->space.height);
+    if (self->settle) {
+        settle_wait_set_params(self->settle, &params);
+    } else {
+        json_decref(self->settle_result);
+        self->settle_result = NULL;
+        self->settle = settle_wait_start(self->op.sandbox->display, &params, 0, handle_settled, self);
+    }
+    settle_then(self, after_wait_settled);
+}
+
 static void wait_for(struct batch *self)
 {
     const struct action *action = &self->actions[self->at];
     struct error err = { 0 };
-    if (action->kind == WAIT_SETTLED) {
-        struct settle_params params = self->settle_params;
-        params.first_us = (int64_t)action->first_ms * 1000;
-        params.quiet_us = (int64_t)action->quiet_ms * 1000;
-        params.max_us = (int64_t)action->max_ms * 1000;
-        settle_wait_cancel(self->settle);
-        json_decref(self->settle_result);
-        self->settle_result = NULL;
-        self->settle = settle_wait_start(self->op.sandbox->display, &params, 0, handle_settled, self);
-        settle_then(self, after_wait_settled);
-        return;
-    }
-    const struct frame *frame = display_frame(self->op.sandbox->display);
-    self->wait_region = (struct rect){ 0, 0, frame ? frame->width : 1, frame ? frame->height : 1 };
-    if (action->has_region && action_rect(self, action, &self->wait_region, &err) < 0) {
+    struct rect region = { 0, 0, self->space.width, self->space.height };
+    if (action->has_region && action_rect(self, action, &region, &err) < 0) {
         fail(self, &err);
         return;
     }
+    if (action->kind == WAIT_SETTLED) {
+        wait_for_settled(self, &region);
+        return;
+    }
+    self->wait_region = region;
     op_after(&self->op, (int64_t)action->max_ms * 1000, handle_wait_late);
 }
 

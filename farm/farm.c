@@ -6,18 +6,15 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "base/sock.h"
 #include "farm/create.h"
 #include "farm/journal.h"
 #include "farm/sandbox-impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/sysinfo.h>
 
 #define KIND "sandbox"
@@ -133,20 +130,6 @@ static int take_lock(struct farm *self, struct error *err)
     return 0;
 }
 
-/* A guest whose daemon was killed between spawning it and writing its identity: nobody can adopt it.
- * Its QMP socket still tells its pid. */
-static void kill_orphan(const char *dir)
-{
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    auto_fd int fd = sock_connect(dir, "qmp.sock", NULL);
-    if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0 &&
-        peer.pid != getpid()) {
-        log_warn("killing process %d, a guest that nobody knows", (int)peer.pid);
-        kill(peer.pid, SIGKILL);
-    }
-}
-
 static void adopt_one(void *data, const char *id, const json_t *doc)
 {
     struct farm *self = data;
@@ -158,7 +141,7 @@ static void adopt_one(void *data, const char *id, const json_t *doc)
     farm_add(self, sandbox);
     int r = sandbox_adopt(sandbox, doc);
     if (r > 0)
-        kill_orphan(sandbox->dir);
+        guest_end_orphan(sandbox->dir); /* the daemon died before it wrote the guest's identity */
     log_info("%s: found in the journal; its guest %s", id, r > 0 ? "is gone" : "runs or has ended");
 }
 

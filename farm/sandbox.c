@@ -287,10 +287,14 @@ static void handle_ended(void *data, enum guest_end why, const struct error *err
 static void handle_network(void *data, bool is_up, const char *why)
 {
     struct sandbox *self = data;
-    if (is_up)
-        log_debug("%s: network up", self->id);
-    else
+    if (!is_up) {
         log_warn("%s: network down: %s", self->id, why);
+        return;
+    }
+    log_debug("%s: network up", self->id);
+    /* The identity now names the network's processes: an adoption finds them. */
+    if (self->state == SANDBOX_RUNNING)
+        farm_store(self->farm, self, NULL);
 }
 
 static const struct guest_ops guest_ops = {

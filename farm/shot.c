@@ -99,11 +99,25 @@ int shot_settle_params(struct settle_params *ret, const json_t *object, struct e
     const json_t *masks = json_object_get(object, "masks");
     if (!masks)
         masks = json_object_get(object, "mask");
-    if (json_array_size(masks) > SETTLE_MASKS_MAX)
-        return error_set(err, ERROR_BAD_VALUE, "masks: more than %d", SETTLE_MASKS_MAX);
+    if (json_array_size(masks) > SHOT_MASKS_MAX)
+        return error_set(err, ERROR_BAD_VALUE, "masks: more than %d", SHOT_MASKS_MAX);
     for (size_t i = 0; i < json_array_size(masks); i++)
         ret->masks[ret->n_masks++] = rect_from(json_array_get(masks, i));
     return 0;
+}
+
+void shot_mask_outside(struct settle_params *params, struct rect region, int width, int height)
+{
+    int right = region.x + region.w, bottom = region.y + region.h;
+    const struct rect around[] = {
+        { 0, 0, width, region.y },
+        { 0, bottom, width, height - bottom },
+        { 0, region.y, region.x, region.h },
+        { right, region.y, width - right, region.h },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(around); i++)
+        if (!rect_is_empty(around[i]) && params->n_masks < SETTLE_MASKS_MAX)
+            params->masks[params->n_masks++] = around[i];
 }
 
 json_t *shot_settle_json(struct settle *settle)

@@ -7,6 +7,9 @@
 #include "farm/op.h"
 #include "input/action.h"
 
+/* Masks of a request; the rest of SETTLE_MASKS_MAX is for what surrounds a region. */
+#define SHOT_MASKS_MAX (SETTLE_MASKS_MAX - 4)
+
 struct shot_params {
     struct still_params still; /* not resolved */
     double scale;              /* of the region; 0: none, width and height count */
@@ -23,6 +26,8 @@ int shot_params_from_action(struct shot_params *ret, const struct action *action
 
 /* The settle parameters of a request object (first_ms, quiet_ms, max_ms, masks). */
 int shot_settle_params(struct settle_params *ret, const json_t *object, struct error *err);
+/* Masks everything outside region of a screen of width x height. */
+void shot_mask_outside(struct settle_params *params, struct rect region, int width, int height);
 /* {"result","first_ms","last_ms","waited_ms","changed":[rects]}; times count from the injection. */
 json_t *shot_settle_json(struct settle *settle);
 

@@ -146,6 +146,9 @@ static void handle_screen(void *data, const struct error *screen_err)
     }
     display_flush(display);
     if (self->purpose == WAIT_FOR_SETTLED) {
+        const struct frame *frame = display_frame(display);
+        if (self->has_region && frame)
+            shot_mask_outside(&self->settle_params, self->region, frame->width, frame->height);
         self->settle = settle_wait_start(display, &self->settle_params, 0, handle_settled, self);
         if (!self->settle) {
             error_errno(&err, ENOMEM, "waiting");

@@ -582,8 +582,7 @@ const struct api_operation api_table[API_COUNT] = {
         .result = key_fields,
         .summary = "Makes an API key.",
         .text = "The answer is the only time that the secret is shown. From the first key on, "
-                "callers without one "
-                "are refused.",
+                "callers without one are refused, except on the unix socket, which only its owner can open.",
     },
     [API_KEY_REMOVE] = {
         .name = "key_remove", .method = "DELETE", .path = "/v1/keys/{id}", .role = API_ROLE_ADMIN,

@@ -3,6 +3,7 @@
  * instead of spinning on a socket that stays readable. */
 #include "web/listener.h"
 
+#include "base/fs.h"
 #include "base/sock.h"
 #include "web/server.h"
 
@@ -24,6 +25,7 @@ struct listener {
     struct web *web;
     int fd;
     bool is_unix;
+    char *path; /* of the unix socket, removed at the end */
     struct watch *watch;
     struct timer *rest;
 };
@@ -162,6 +164,9 @@ struct listener *listener_free(struct listener *self)
     timer_free(self->rest);
     if (self->fd >= 0)
         close(self->fd);
+    if (self->path)
+        unlink(self->path);
+    free(self->path);
     free(self);
     return NULL;
 }
@@ -172,15 +177,16 @@ void listener_free_all(struct web *web)
         listener_free(list_first(&web->listeners, struct listener, link));
 }
 
-/* Takes fd over. */
-static int start(struct web *web, int fd, bool is_unix, struct error *err)
+/* Takes fd and path over; path is NULL for TCP. */
+static int start(struct web *web, int fd, char *path, struct error *err)
 {
     struct listener *self = calloc(1, sizeof *self);
     if (!self) {
         close(fd);
+        free(path);
         return error_set(err, ERROR_INTERNAL, "out of memory");
     }
-    *self = (struct listener){ .web = web, .fd = fd, .is_unix = is_unix };
+    *self = (struct listener){ .web = web, .fd = fd, .is_unix = path != NULL, .path = path };
     list_append(&web->listeners, &self->link);
     self->watch = watch_new(web->loop, fd, handle_readable, self);
     self->rest = timer_new(web->loop, handle_rested, self);
@@ -239,7 +245,7 @@ int listener_new_tcp(struct web *web, const char *address, int *port, struct err
     if (bind(fd, (struct sockaddr *)&at, size) < 0 || listen(fd, BACKLOG) < 0)
         return error_errno(err, errno, "listening on %s port %d", address, *port);
     *port = bound_port(fd);
-    return start(web, steal_fd(&fd), false, err);
+    return start(web, steal_fd(&fd), NULL, err);
 }
 
 int listener_new_unix(struct web *web, const char *dir, struct error *err)
@@ -249,5 +255,5 @@ int listener_new_unix(struct web *web, const char *dir, struct error *err)
     mode_t mask = umask(0177);
     int fd = sock_listen(dir, "api.sock", err);
     umask(mask);
-    return fd < 0 ? fd : start(web, fd, true, err);
+    return fd < 0 ? fd : start(web, fd, fs_join(dir, "api.sock"), err);
 }

@@ -156,7 +156,9 @@ test('key_down outlives its batch until key_up', options, async () => {
 });
 
 test('release_all lets go of everything', options, async () => {
+    const from = farm.probe.mark();
     await farm.client.act(farm.id, [{ type: 'key_down', keys: 'ctrl+alt' }, { type: 'button_down', x: 9, y: 9 }]);
+    await farm.probe.until((e) => e.ev === 'button' && e.down, { from });
     const held = await farm.probe.held();
     assert.deepEqual([held.keys, held.buttons], [[29, 56], [1]]);
     await farm.client.act(farm.id, { type: 'release_all' });
@@ -195,4 +197,24 @@ test('an unknown key name is an error that names it', options, async () => {
     const answer = await farm.client.send('POST', `/v1/sandboxes/${farm.id}/desktop/actions`, { body });
     assert.deepEqual([answer.status, answer.json.code], [400, 'unknown_key']);
     assert.match(answer.json.message, /frobnicate/);
+});
+
+test('a German layout: what it has is typed, whatever the letters\' places', options, async () => {
+    const text = 'zZyY ÄÖÜäöüß €@µ{[]}\\~|²³ éèê ^`´ "§$%&/()=?';
+    await farm.probe.command('layout', { name: 'de' });
+    await farm.client.call('PUT', `/v1/sandboxes/${farm.id}/desktop/keyboard`, { body: { layout: 'de' } });
+    assert.equal(await textOf({ type: 'type', text }), text);
+    assert.equal(story(await keysOf({ type: 'key', keys: 'ctrl+z' })), 'Control_L+ z+ z- Control_L-');
+    const body = { actions: [{ type: 'type', text: 'ł漢' }], settle: false, screenshot: false };
+    const answer = await farm.client.send('POST', `/v1/sandboxes/${farm.id}/desktop/actions`, { body });
+    assert.deepEqual([answer.status, answer.json.code], [422, 'untypable']);
+    await assertNothingHeld();
+    await farm.probe.command('layout', { name: 'us' });
+    await farm.client.call('PUT', `/v1/sandboxes/${farm.id}/desktop/keyboard`, { body: { layout: 'us' } });
+    assert.equal(await textOf({ type: 'type', text: 'zy' }), 'zy');
+});
+
+test('a layout that is none', options, async () => {
+    const answer = await farm.client.send('PUT', `/v1/sandboxes/${farm.id}/desktop/keyboard`, { body: { layout: 'xx-nowhere' } });
+    assert.deepEqual([answer.status, answer.json.code], [400, 'bad_value']);
 });

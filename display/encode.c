@@ -1,15 +1,23 @@
-/* PNG is where the time goes, so it is written here: filter per row, one zlib stream by
- * libdeflate's fastest level, three chunks. The row filter is Sub or Up, whichever leaves more
- * zeros; that is quicker to find than the usual sum of differences and as good on desktops. Rows
- * where neither leaves many (photographs) are decided by that sum. */
+/* PNG is where the time goes, so it is written here: filter per row, one zlib stream by ISA-L's
+ * igzip at level 1, three chunks. igzip takes a fifteenth of the time of libdeflate's fastest levels
+ * on a desktop and makes 20 to 35 % more bytes of it (44 instead of 33 KB for an empty XFCE, 87
+ * instead of 71 KB for a browser): time is what a caller waits for. Rows are filtered and packed in
+ * bands that stay in the CPU's cache; nothing of the picture's size is allocated.
+ *
+ * The row filter is Sub or Up, whichever leaves more zeros; that is quicker to find than the usual
+ * sum of differences and as good on desktops. Rows where neither leaves many (photographs) are
+ * decided by that sum. */
 #include "display/encode.h"
 
-#include <libdeflate.h>
+#include <errno.h>
+#include <isa-l.h>
 #include <string.h>
 #include <turbojpeg.h>
 #include <webp/encode.h>
 
 #define PNG_LEVEL 1
+#define BAND_ROWS 16
+#define PACK_STEP 65536
 #define JPEG_444_QUALITY 80
 
 static void put_u32(uint8_t *at, uint32_t v)
@@ -65,48 +73,109 @@ static void filter_row(const uint8_t *row, const uint8_t *above, size_t n, uint8
         out[i] = (uint8_t)(row[i] - other[i]);
 }
 
-static void filter_image(const uint32_t *pixels, int width, int height, uint8_t *lines[2],
-                         uint8_t *out)
+/* Filters count rows from y on into out; returns where it ended. */
+static uint8_t *filter_band(const uint32_t *pixels, int width, int y, int count, uint8_t *lines[2],
+                            uint8_t *out)
 {
     size_t n = (size_t)width * 3;
-    for (int y = 0; y < height; y++, out += n + 1) {
+    for (int end = y + count; y < end; y++, out += n + 1) {
         uint8_t *row = lines[y & 1], *above = lines[~y & 1];
         to_rgb(pixels + (size_t)y * (size_t)width, row, width);
         filter_row(row, above, n, out);
     }
+    return out;
 }
 
-/* Closes the chunk whose length field is at start and whose data ends at end: length and CRC. */
-static uint8_t *close_chunk(uint8_t *start, const char *type, uint8_t *end)
+/* The zlib stream under way. */
+struct packer {
+    struct isal_zstream stream;
+    uint8_t level_buf[ISAL_DEF_LVL1_DEFAULT];
+    struct buf *out;
+};
+
+static struct packer *packer_new(struct buf *out)
 {
-    memcpy(start + 4, type, 4);
-    put_u32(start, (uint32_t)(end - start - 8));
-    put_u32(end, libdeflate_crc32(0, start + 4, (size_t)(end - start - 4)));
-    return end + 4;
+    struct packer *self = malloc(sizeof *self);
+    if (!self)
+        return NULL;
+    isal_deflate_init(&self->stream);
+    self->stream.level = PNG_LEVEL;
+    self->stream.level_buf = self->level_buf;
+    self->stream.level_buf_size = sizeof self->level_buf;
+    self->stream.gzip_flag = IGZIP_ZLIB;
+    self->out = out;
+    return self;
 }
 
-static struct bytes *pack_png(const uint8_t *filtered, size_t size, int width, int height)
+static int pack(struct packer *self, uint8_t *data, size_t size, bool is_last)
 {
-    static const uint8_t magic[8] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n' };
-    struct libdeflate_compressor *deflate = libdeflate_alloc_compressor(PNG_LEVEL);
-    size_t bound = deflate ? libdeflate_zlib_compress_bound(deflate, size) : 0;
-    struct bytes *png = deflate ? bytes_new(bound + 128) : NULL;
-    size_t packed = 0;
-    if (png) {
-        uint8_t *at = png->data;
-        memcpy(at, magic, sizeof magic);
-        at += sizeof magic;
-        put_u32(at + 8, (uint32_t)width);
-        put_u32(at + 12, (uint32_t)height);
-        memcpy(at + 16, (uint8_t[]){ 8, 2, 0, 0, 0 }, 5);
-        at = close_chunk(at, "IHDR", at + 21);
-        packed = libdeflate_zlib_compress(deflate, filtered, size, at + 8, bound);
-        at = close_chunk(at, "IDAT", at + 8 + packed);
-        at = close_chunk(at, "IEND", at + 8);
-        png->size = (size_t)(at - png->data);
+    struct isal_zstream *z = &self->stream;
+    z->next_in = data;
+    z->avail_in = (uint32_t)size;
+    z->end_of_stream = is_last;
+    do {
+        z->next_out = buf_reserve(self->out, PACK_STEP);
+        z->avail_out = PACK_STEP;
+        if (!z->next_out || isal_deflate(z) != COMP_OK)
+            return -ENOMEM;
+        self->out->size += PACK_STEP - z->avail_out;
+    } while (z->avail_out == 0);
+    return 0;
+}
+
+static int pack_pixels(const uint32_t *pixels, int width, int height, struct buf *out)
+{
+    size_t n = (size_t)width * 3;
+    auto_free struct packer *packer = packer_new(out);
+    auto_free uint8_t *band = malloc((n + 1) * BAND_ROWS);
+    auto_free uint8_t *rows = calloc(2, n + 3);
+    if (!packer || !band || !rows)
+        return -ENOMEM;
+    uint8_t *lines[2] = { rows + 3, rows + n + 6 };
+    int r = 0;
+    for (int y = 0; y < height && r == 0; y += BAND_ROWS) {
+        int count = MIN(BAND_ROWS, height - y);
+        uint8_t *end = filter_band(pixels, width, y, count, lines, band);
+        r = pack(packer, band, (size_t)(end - band), y + count == height);
     }
-    libdeflate_free_compressor(deflate);
-    return packed ? png : bytes_unref(png);
+    return r;
+}
+
+/* A chunk begins with its length, which is filled in when it ends. Offsets, since out moves. */
+static size_t begin_chunk(struct buf *out, const char *type)
+{
+    size_t start = out->size;
+    buf_append(out, "\0\0\0", 4);
+    buf_append(out, type, 4);
+    return start;
+}
+
+static void end_chunk(struct buf *out, size_t start)
+{
+    uint8_t *at = buf_reserve(out, 4);
+    if (!at)
+        return;
+    size_t size = out->size - start - 8;
+    put_u32(out->data + start, (uint32_t)size);
+    put_u32(at, crc32_gzip_refl(0, out->data + start + 4, size + 4));
+    out->size += 4;
+}
+
+struct bytes *encode_png(const uint32_t *pixels, int width, int height)
+{
+    auto_buf struct buf out = BUF_INIT;
+    uint8_t header[13] = { [8] = 8, [9] = 2 };
+    put_u32(header, (uint32_t)width);
+    put_u32(header + 4, (uint32_t)height);
+    buf_append(&out, "\x89PNG\r\n\x1a\n", 8);
+    size_t chunk = begin_chunk(&out, "IHDR");
+    buf_append(&out, header, sizeof header);
+    end_chunk(&out, chunk);
+    chunk = begin_chunk(&out, "IDAT");
+    int r = pack_pixels(pixels, width, height, &out);
+    end_chunk(&out, chunk);
+    end_chunk(&out, begin_chunk(&out, "IEND"));
+    return r == 0 && !out.failed ? bytes_copy(out.data, out.size) : NULL;
 }
 
 /* The worst case is reserved; a cached still should not keep it. */
@@ -114,18 +183,6 @@ static struct bytes *shrink(struct bytes *self)
 {
     struct bytes *small = self ? realloc(self, sizeof *self + self->size) : NULL;
     return small ? small : self;
-}
-
-struct bytes *encode_png(const uint32_t *pixels, int width, int height)
-{
-    size_t n = (size_t)width * 3, size = (n + 1) * (size_t)height;
-    auto_free uint8_t *filtered = malloc(size);
-    auto_free uint8_t *rows = calloc(2, n + 3);
-    if (!filtered || !rows)
-        return NULL;
-    uint8_t *lines[2] = { rows + 3, rows + n + 6 };
-    filter_image(pixels, width, height, lines, filtered);
-    return shrink(pack_png(filtered, size, width, height));
 }
 
 struct bytes *encode_jpeg(const uint32_t *pixels, int width, int height, int quality)

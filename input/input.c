@@ -21,7 +21,9 @@
  * pause after a character grows with the worst lateness of the last ones, from 2 to 32 ms. */
 enum { CALM_US = 3000, LATE_FACTOR = 3, LATE_PAUSE_MAX_US = 30000 };
 
-/* libinput takes a button that changes again within 25 ms as a switch that bounces. */
+/* libinput takes a button that changes again within 25 ms as a switch that bounces; once it saw one,
+ * it holds each release back for 12 ms to see whether it bounces. A pointer that moves meanwhile
+ * takes the release along. */
 #define BUTTON_GAP_US 30000
 
 enum state { STATE_IDLE, STATE_FLUSHING, STATE_PAUSING, STATE_ENDING };
@@ -47,6 +49,7 @@ struct input {
     int64_t late_us;   /* how late recent ones were, fading */
     bool has_button;   /* a button changed since the last flush */
     int64_t button_us; /* when the guest took a button's last change */
+    bool was_release;  /* that change */
     int n_resets;      /* under way */
 };
 
@@ -178,7 +181,10 @@ static void pause_for(struct input *self, enum state state, int64_t us)
 
 static void run_key(struct input *self, uint16_t what, bool is_down)
 {
-    self->has_button |= what >= HELD_KEYS;
+    if (what >= HELD_KEYS) {
+        self->has_button = true;
+        self->was_release = !is_down;
+    }
     if (is_down)
         held_press(&self->held, self->sink, what);
     else
@@ -199,6 +205,7 @@ static void run_step(struct input *self, const struct step *s)
     case STEP_LATCH: held_latch(&self->held, s->code); break;
     case STEP_UNLATCH:
         self->has_button |= s->code >= HELD_KEYS;
+        self->was_release |= s->code >= HELD_KEYS;
         held_unlatch(&self->held, self->sink, s->code);
         break;
     case STEP_CLEAR: held_release_all(&self->held, self->sink); break;
@@ -231,11 +238,15 @@ static void end(struct input *self)
         pause_for(self, STATE_ENDING, 0); /* an answer never comes out of input_play */
 }
 
-/* How long a step must wait for the button before it. */
+/* How long a step must wait for the button before it; longer on a machine that is late, as guests
+ * then take two events closer together than they were sent. */
 static int64_t button_wait(const struct input *self, const struct step *s)
 {
     bool is_button = s->kind == STEP_BUTTON || (s->kind == STEP_UNLATCH && s->code >= HELD_KEYS);
-    return is_button ? self->button_us + BUTTON_GAP_US - clock_now_us() : 0;
+    if (!is_button && !(s->kind == STEP_MOVE && self->was_release))
+        return 0;
+    int64_t gap_us = BUTTON_GAP_US + MIN(self->late_us, LATE_PAUSE_MAX_US);
+    return self->button_us + gap_us - clock_now_us();
 }
 
 static void note_lateness(struct input *self)

@@ -78,22 +78,24 @@ remove_tree() {
     rm -rf --one-file-system "$1" || say "could not remove $1"
 }
 
-# Only called with the lock held, when no process of an earlier build is left.
-remove_stale_builds() {
+# Only called with the lock held: whatever there is belongs to this build or to a dead one.
+remove_unfinished() {
     local path
-    for path in "$cache/images/.$name"-*.tmp.* "$cache/images/.$name".link.* \
+    for path in "$cache/images/.$name"-*.tmp.* \
         "$(scratch_parent)/deskfarm-scratch-$(id -u)-$name".*; do
-        [ -e "$path" ] || [ -L "$path" ] || continue
-        say "removing what an interrupted build left: $path"
+        [ -e "$path" ] || continue
+        [ -z "${1:-}" ] || say "$1: $path"
         remove_tree "$path"
     done
 }
 
 on_exit() {
     local status=$?
-    [ $status = 0 ] || { tail -25 "$log" >&2; say "$name: the build failed; full log: $log"; }
-    [ -z "${scratch:-}" ] || remove_tree "$scratch"
-    remove_tree "$work"
+    if [ $status != 0 ] && [ -s "$log" ]; then
+        tail -25 "$log" >&2
+        say "$name: the build failed; full log: $log"
+    fi
+    remove_unfinished
 }
 
 # ---------------------------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ debian_sources() {
 # nothing of the host by path except through mmdebstrap's own copy hooks: an ordinary user's files
 # are out of reach for the mapped root.
 debian_tree() {
-    local suite=$1 variant=$2 packages=$3 sources keep=customize
+    local suite=$1 variant=$2 packages=$3 sources scratch keep=customize
     shift 3
     mapfile -t sources < <(debian_sources "$suite")
     [ ${#sources[@]} -gt 0 ] || exit 1
@@ -170,6 +172,7 @@ write_manifest() {
   "memory_mib": $memory_mib,
   "width": 1280,
   "height": 800,
+  "signals_up": ${signals_up:-false},
   "description": "$description",
   "built_at": "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 }

@@ -6,6 +6,7 @@ cmdline='root=/dev/vda rw console=ttyS0 quiet loglevel=3 mitigations=off'
 disk=disk.qcow2
 disk_bytes=$((8 * 1024 * 1024 * 1024))
 steps=5
+signals_up=true
 need_mib=9000
 tools=(gcc cpio mke2fs qemu-img)
 
@@ -25,9 +26,11 @@ packages=(
 )
 
 build_image() {
-    step 'compiling the initramfs program'
-    gcc -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes \
-        -Wmissing-prototypes -Wvla -static "$recipe/initrd.c" -o "$work/init" >>"$log" 2>&1
+    step 'compiling our programs'
+    local flags=(-std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes
+        -Wmissing-prototypes -Wvla)
+    gcc "${flags[@]}" -static "$recipe/initrd.c" -o "$work/init" >>"$log" 2>&1
+    gcc "${flags[@]}" "$recipe/desktop-up.c" -o "$work/desktop-up" -lX11 >>"$log" 2>&1
 
     step "installing packages ($(du -sm "$cache/debs" | cut -f1) MB are in the cache)"
     # Ownership and modes in the guest must not depend on how this folder was checked out.
@@ -45,6 +48,7 @@ build_image() {
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/help/*' \
         --customize-hook="tar-in '$work/root.tar' /" \
         --customize-hook="upload '$work/customize' /boot/customize" \
+        --customize-hook="upload '$work/desktop-up' /usr/local/lib/deskfarm/desktop-up" \
         --customize-hook='chroot "$1" sh /boot/customize' \
         --customize-hook="tar-out /boot '$work/boot.tar'" \
         --customize-hook='rm -rf "$1"/boot/* "$1"/vmlinuz* "$1"/initrd.img*' \

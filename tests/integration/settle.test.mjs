@@ -60,10 +60,9 @@ function trialSteps(random, number, hasFeedback) {
     return steps;
 }
 
-/** A guest that a busy host delayed breaks the promise of the scenario, so its trial does not count. */
-function guestWasLate(painted, steps) {
-    const gaps = painted.slice(1).map((e, i) => (e.t_us - painted[i].t_us) / 1000);
-    return gaps.some((gap) => gap > 285) || painted.length < steps.length;
+/** Milliseconds between paints, by the guest's own clock. */
+function gapsOf(painted) {
+    return painted.slice(1).map((e, i) => Math.round((e.t_us - painted[i].t_us) / 1000));
 }
 
 async function runTrial(random, number) {
@@ -76,7 +75,8 @@ async function runTrial(random, number) {
     const painted = farm.probe.since(from, 'painted');
     const step = steps[steps.length - 1];
     return {
-        isLate: guestWasLate(painted, steps),
+        /* A guest that a busy host delayed breaks the scenario's promise of 250 ms: it does not count. */
+        isLate: gapsOf(painted).some((gap) => gap > 260), gaps: gapsOf(painted),
         isEarly: String(answer.picture.at(step.x + 3, step.y + 3)) !== String(parseColor(step.color)),
         lostMs: answer.hostMs - last.hostMs, outcome: answer.settle.result, steps, settle: answer.settle,
     };
@@ -88,7 +88,7 @@ test('trials: none is captured too early, little time is lost', { ...options, ti
     await startCaret();
     while (trials.length < wanted) {
         const trial = await runTrial(random, trials.length);
-        if (trial.isLate && ++late <= 3 + wanted / 5)
+        if (trial.isLate && ++late <= 3 + wanted / 4)
             continue;
         trials.push(trial);
     }
@@ -98,7 +98,7 @@ test('trials: none is captured too early, little time is lost', { ...options, ti
         + `last change: p50 ${percentile(lost, 0.5).toFixed(0)} ms, p95 ${percentile(lost, 0.95).toFixed(0)} ms, `
         + `most ${Math.max(...lost).toFixed(0)} ms`);
     const early = trials.filter((trial) => trial.isEarly);
-    assert.deepEqual(early.map(({ steps, settle }) => ({ steps, settle })), [], 'captured too early');
+    assert.deepEqual(early.map(({ steps, settle, gaps }) => JSON.stringify({ steps, settle, gaps })), [], 'captured too early');
     assert.deepEqual(trials.filter((trial) => trial.outcome !== 'settled'), []);
     const limit = isSanitized() ? 500 : 350;
     assert.ok(percentile(lost, 0.95) <= limit, `p95 is ${percentile(lost, 0.95)} ms`);
@@ -165,12 +165,20 @@ test('a menu that opens and closes again counts each time', options, async () =>
 });
 
 test('a plain screenshot settles when asked to', options, async () => {
-    const { result } = await farm.client.shot(farm.id);
-    for (const [i, delay_ms] of [100, 300, 500].entries())
-        await farm.probe.command('fill', { x: 700, y: 100 + 20 * i, w: 10, h: 10, color: '#77ff77', delay_ms });
-    await waitFor({ for: 'change', since: result.image.frame });
-    const answer = await farm.client.shot(farm.id, { settle: true, cursor: false });
-    assert.deepEqual(decodePng(answer.body).at(705, 145), parseColor('#77ff77'));
+    for (let tries = 0; ; tries++) {
+        const { result } = await farm.client.shot(farm.id);
+        const from = farm.probe.mark();
+        for (const [i, delay_ms] of [100, 300, 500].entries())
+            await farm.probe.command('fill', { x: 700, y: 100 + 20 * i, w: 10, h: 10, color: '#77ff77', delay_ms });
+        await waitFor({ for: 'change', since: result.image.frame });
+        const answer = await farm.client.shot(farm.id, { settle: true, cursor: false });
+        await eventually('all is painted', async () => farm.probe.since(from, 'painted').length === 3);
+        if (gapsOf(farm.probe.since(from, 'painted')).every((gap) => gap <= 260) || tries === 3) {
+            assert.deepEqual(decodePng(answer.body).at(705, 145), parseColor('#77ff77'));
+            break;
+        }
+        await quietScreen(); /* a busy host delayed the guest */
+    }
     await quietScreen();
 });
 

@@ -122,6 +122,8 @@ static const struct api_field display_fields[] = {
     { .name = "screen", .type = API_STRING, .values = VALUES{ "unknown", "off", "on", NULL },
       .text = "Whether the guest shows a picture; `unknown` while nobody looks." },
     { .name = "ready", .type = API_BOOLEAN, .text = "Whether screenshots and actions work." },
+    { .name = "up", .type = API_BOOLEAN, .is_nullable = true,
+      .text = "Whether the guest says that its desktop is there; null when its image never does." },
     FRAME,
     { .name = "epoch", .type = API_INTEGER, .text = "Changes whenever the screen's size does." },
     { .name = "layout", .type = API_STRING, .text = "Keyboard layout that text is typed in." },
@@ -315,9 +317,10 @@ static const struct api_field screenshot_query[] = {
 
 static const struct api_field wait_body[] = {
     { .name = "for", .type = API_STRING, .is_required = true,
-      .values = VALUES{ "settled", "change", NULL },
-      .text = "`settled`: until nothing changes any more. `change`: until something differs from "
-              "`since`." },
+      .values = VALUES{ "up", "settled", "change", NULL },
+      .text = "`up`: until the guest says that its desktop is there (where the image does, see "
+              "`desktop.up`), and it settled. `settled`: until nothing changes any more. `change`: "
+              "until something differs from `since`." },
     FIRST_MS,
     QUIET_MS(60000),
     MAX_MS(600000, "30000"),

@@ -1,6 +1,7 @@
 /* create, and waiting for a guest to come up.
  *
- * A boot is still more than once: firmware, kernel and display manager each show something and
+ * An image may say when its desktop is there; then the daemon waits. For the others: a boot is still
+ * more than once: firmware, kernel and display manager each show something and
  * then load, often behind a blank screen of another size. So a still screen (QUIET_MS) counts as
  * up when it also has the size that was asked for, shows a pointer, and is not blank. A guest
  * that never gets there, such as a text console, counts when it was still for PLAIN_S. */
@@ -81,6 +82,26 @@ static int wait_ready(struct boot *self, struct reply *ret)
                       elapsed_s(self));
         reply_deinit(ret);
         pause_ms(POLL_MS);
+    }
+}
+
+/* The image says when; waits in slices, so that progress moves. */
+static int wait_signal(struct boot *self)
+{
+    for (;;) {
+        struct reply reply;
+        auto_json json_t *body = json_pack("{s:s,s:i}", "for", "up", "max_ms", SLICE_MS);
+        progress_show(self->cli, "%s: waiting until the desktop is up (%d s)", self->id,
+                      elapsed_s(self));
+        int status = cli_call(self->cli, API_DESKTOP_WAIT, self->id, body, &reply);
+        if (status != CLI_OK)
+            return status;
+        bool is_up = strcmp(json_get_string(reply.json, "result", ""), "settled") == 0;
+        reply_deinit(&reply);
+        if (is_up)
+            return CLI_OK;
+        if (is_late(self))
+            return fail_late(self, "the desktop is not up");
     }
 }
 
@@ -194,9 +215,11 @@ static int wait_boot(struct cli *cli, const struct request *request, const char 
     };
     reply_deinit(ret);
     int status = wait_ready(&boot, ret);
+    bool has_signal = status == CLI_OK &&
+                      json_is_boolean(json_object_get(json_object_get(ret->json, "desktop"), "up"));
     reply_deinit(ret);
     if (status == CLI_OK)
-        status = wait_up(&boot);
+        status = has_signal ? wait_signal(&boot) : wait_up(&boot);
     progress_end(cli);
     return status == CLI_OK ? cli_call(cli, API_SANDBOX_GET, id, NULL, ret) : status;
 }

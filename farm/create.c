@@ -98,6 +98,7 @@ static struct sandbox *make(struct farm *farm, const struct principal *who, cons
     snprintf(self->layout, sizeof self->layout, "%s", json_get_string(json_object_get(request, "keyboard"), "layout", "us"));
     self->charge = *charge;
     self->network = network;
+    self->signals_up = image->signals_up;
     self->width = (int)json_get_int(display, "width", image->width);
     self->height = (int)json_get_int(display, "height", image->height);
     read_lease(request, &self->expires_us);

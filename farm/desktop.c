@@ -251,8 +251,9 @@ json_t *sandbox_display_json(struct sandbox *self)
     /* Nobody may be looking: then this is what the screen was when somebody last did. */
     if (!id || display_geometry(self->display, id, &geometry) != 0)
         geometry = (struct frame_geometry){ .width = self->width, .height = self->height };
-    return json_pack("{si si ss sb sI sI ss so}", "width", geometry.width, "height", geometry.height,
+    json_t *up = !self->signals_up ? json_null() : json_boolean(self->guest && guest_is_up(self->guest));
+    return json_pack("{si si ss sb so sI sI ss so}", "width", geometry.width, "height", geometry.height,
                      "screen", screens[display_screen(self->display)], "ready", self->console != NULL,
-                     "frame", (json_int_t)id, "epoch", (json_int_t)geometry.epoch, "layout",
+                     "up", up, "frame", (json_int_t)id, "epoch", (json_int_t)geometry.epoch, "layout",
                      self->layout, "cursor", desktop_cursor_json(self));
 }

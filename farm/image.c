@@ -43,6 +43,7 @@ static int fill(struct image *self, const json_t *doc, struct error *err)
     self->memory_mib = (int)CLAMP(json_get_int(doc, "memory_mib", 2048), 128, 1 << 20);
     self->width = (int)CLAMP(json_get_int(doc, "width", 1280), 320, 8192);
     self->height = (int)CLAMP(json_get_int(doc, "height", 800), 200, 8192);
+    self->signals_up = json_get_bool(doc, "signals_up", false);
     if (!self->hash || !self->description || !self->cmdline)
         return error_errno(err, ENOMEM, "reading image.json");
     int r = take_file(&self->kernel, self, doc, "kernel", err);

@@ -12,6 +12,7 @@ struct image {
     char *disk; /* NULL: a guest without a disk */
     int64_t disk_bytes;
     int cpus, memory_mib, width, height; /* defaults */
+    bool signals_up; /* the guest tells when its desktop is up (guest_is_up) */
 };
 
 /* unknown_image when the cache has none of that name. name comes from a request. */

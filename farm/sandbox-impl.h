@@ -35,6 +35,7 @@ struct sandbox {
     int64_t created_us, expires_us; /* wall clock; expires 0: never */
     struct charge charge;
     enum machine_network network;
+    bool signals_up;           /* the image tells when its desktop is up */
     int width, height;         /* asked for at the start, native pixels */
     uid_t uid;                 /* of the jail, as root */
     char *dir;
@@ -57,6 +58,7 @@ struct sandbox {
     struct display_observer observer;
 
     struct list ops;          /* every operation under way */
+    struct list up_waiters;   /* of those, the ones that wait for the desktop to be up */
     struct op *batch;         /* the one that plays input, or NULL */
     struct list waiting;      /* batches that wait for it, in order */
 };

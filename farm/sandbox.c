@@ -6,6 +6,7 @@
 #include "farm/farm.h"
 #include "farm/op.h"
 #include "farm/sandbox-impl.h"
+#include "farm/wait.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -80,6 +81,7 @@ struct sandbox *sandbox_new(struct farm *farm, const char *id, const json_t *req
     list_init(&self->deleters);
     list_init(&self->ops);
     list_init(&self->waiting);
+    list_init(&self->up_waiters);
     self->created_us = clock_wall_us();
     self->request = json_object();
     static const char *const kept[] = { "metadata", "entrypoint" };
@@ -297,7 +299,16 @@ static void handle_network(void *data, bool is_up, const char *why)
         farm_store(self->farm, self, NULL);
 }
 
+static void handle_up(void *data, bool is_up)
+{
+    struct sandbox *self = data;
+    log_info("%s: the desktop is %s", self->id, is_up ? "up" : "down");
+    if (is_up)
+        wait_desktop_is_up(self);
+}
+
 static const struct guest_ops guest_ops = {
+    .on_up = handle_up,
     .on_ready = handle_ready,
     .on_ended = handle_ended,
     .on_network = handle_network,
@@ -344,14 +355,14 @@ int sandbox_start(struct sandbox *self, const struct image *image, struct error 
 json_t *sandbox_document(const struct sandbox *self)
 {
     json_t *identity = self->guest ? guest_identity(self->guest) : NULL;
-    return json_pack("{ss ss ss ss sO ss ss sI sI sI sI sI ss si si sI ss so}", "owner", self->owner,
+    return json_pack("{ss ss ss ss sO ss ss sI sI sI sI sI ss sb si si sI ss so}", "owner", self->owner,
                      "state", state_names[self->state], "reason", self->reason, "message",
                      self->message, "request", self->request, "image", self->image_name, "image_hash",
                      self->image_hash, "created_us", (json_int_t)self->created_us, "expires_us",
                      (json_int_t)self->expires_us, "cpus", (json_int_t)self->charge.cpus, "memory_mib",
                      (json_int_t)self->charge.memory_mib, "disk_mib",
                      (json_int_t)self->charge.disk_mib, "network",
-                     machine_network_name(self->network), "width", self->width, "height",
+                     machine_network_name(self->network), "signals_up", self->signals_up, "width", self->width, "height",
                      self->height, "uid", (json_int_t)self->uid, "layout", self->layout, "guest",
                      identity ? identity : json_null());
 }
@@ -367,6 +378,7 @@ static void read_document(struct sandbox *self, const json_t *doc)
     self->charge = (struct charge){ json_get_int(doc, "cpus", 0), json_get_int(doc, "memory_mib", 0),
                                     json_get_int(doc, "disk_mib", 0) };
     machine_network_parse(json_get_string(doc, "network", "none"), &self->network, NULL);
+    self->signals_up = json_get_bool(doc, "signals_up", false);
     self->width = (int)json_get_int(doc, "width", 0);
     self->height = (int)json_get_int(doc, "height", 0);
     self->uid = (uid_t)json_get_int(doc, "uid", 0);

@@ -1,19 +1,24 @@
 /* POST …/desktop/wait and PUT …/desktop/display: waiting for the screen without injecting anything.
  *
- * "settled": nothing changed for quiet_ms. "change": something changed, in a region when one is
+ * "up": the image said that its desktop is there, and it settled (UP_QUIET_US); images that say
+ * nothing only settle. "settled": nothing changed for quiet_ms. "change": something changed, in a region when one is
  * given; blinkers (display/settle-history.h) are no change. */
+#include "farm/wait.h"
+
 #include "base/clock.h"
 #include "farm/op.h"
-#include "farm/sandbox-impl.h"
 #include "farm/shot.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum purpose { WAIT_FOR_SETTLED, WAIT_FOR_CHANGE, WAIT_FOR_SIZE };
+#define UP_QUIET_US 2000000 /* panel and icons are painted one after the other */
+
+enum purpose { WAIT_FOR_UP, WAIT_FOR_SETTLED, WAIT_FOR_CHANGE, WAIT_FOR_SIZE };
 
 struct wait {
     struct op op;
+    struct list up_link; /* sandbox->up_waiters */
     enum purpose purpose;
     int64_t max_us, started_us;
     struct settle_params settle_params;
@@ -122,7 +127,8 @@ static void handle_frame(void *data, const struct frame_update *update)
 static void handle_late(struct op *op)
 {
     struct wait *self = (struct wait *)op;
-    if (self->purpose == WAIT_FOR_CHANGE) {
+    list_remove(&self->up_link);
+    if (self->purpose != WAIT_FOR_SIZE) {
         end(self, "timed_out");
         return;
     }
@@ -145,7 +151,7 @@ static void handle_screen(void *data, const struct error *screen_err)
         return;
     }
     display_flush(display);
-    if (self->purpose == WAIT_FOR_SETTLED) {
+    if (self->purpose == WAIT_FOR_SETTLED || self->purpose == WAIT_FOR_UP) {
         const struct frame *frame = display_frame(display);
         if (self->has_region && frame)
             shot_mask_outside(&self->settle_params, self->region, frame->width, frame->height);
@@ -173,11 +179,11 @@ static void handle_screen(void *data, const struct error *screen_err)
     op_after(&self->op, self->max_us, handle_late);
 }
 
-static void begin(struct op *op)
+static void wait_for_screen(struct wait *self)
 {
-    struct wait *self = (struct wait *)op;
+    struct op *op = &self->op;
     struct error err = { 0 };
-    self->started_us = clock_now_us();
+    op_no_timer(op);
     self->screen = screen_wait_start(op->sandbox, handle_screen, self);
     if (!self->screen) {
         error_errno(&err, ENOMEM, "waiting");
@@ -185,9 +191,34 @@ static void begin(struct op *op)
     }
 }
 
+void wait_desktop_is_up(struct sandbox *sandbox)
+{
+    while (!list_empty(&sandbox->up_waiters)) {
+        struct wait *self = list_first(&sandbox->up_waiters, struct wait, up_link);
+        list_remove(&self->up_link);
+        self->settle_params.max_us = MAX(self->max_us - (clock_now_us() - self->started_us), 0);
+        wait_for_screen(self);
+    }
+}
+
+static void begin(struct op *op)
+{
+    struct wait *self = (struct wait *)op;
+    struct sandbox *sandbox = op->sandbox;
+    self->started_us = clock_now_us();
+    if (self->purpose != WAIT_FOR_UP || !sandbox->signals_up ||
+        (sandbox->guest && guest_is_up(sandbox->guest))) {
+        wait_for_screen(self);
+        return;
+    }
+    list_append(&sandbox->up_waiters, &self->up_link);
+    op_after(op, self->max_us, handle_late);
+}
+
 static void stop(struct op *op, bool is_aborted maybe_unused)
 {
     struct wait *self = (struct wait *)op;
+    list_remove(&self->up_link);
     self->screen = screen_wait_cancel(self->screen);
     self->settle = settle_wait_cancel(self->settle);
     self->shot = shot_cancel(self->shot);
@@ -205,8 +236,10 @@ struct op *sandbox_wait(struct sandbox *sandbox, const json_t *request, answer_f
     struct wait *self = (struct wait *)op;
     const json_t *region = json_object_get(request, "region");
     const json_t *screenshot = json_object_get(request, "screenshot");
-    self->purpose = strcmp(json_get_string(request, "for", "settled"), "change") == 0 ? WAIT_FOR_CHANGE
-                                                                                      : WAIT_FOR_SETTLED;
+    const char *purpose = json_get_string(request, "for", "settled");
+    self->purpose = strcmp(purpose, "change") == 0 ? WAIT_FOR_CHANGE
+                    : strcmp(purpose, "up") == 0   ? WAIT_FOR_UP
+                                                   : WAIT_FOR_SETTLED;
     self->max_us = json_get_int(request, "max_ms", 30000) * 1000;
     self->since = json_get_int(request, "since", 0);
     self->has_region = json_is_object(region);
@@ -218,6 +251,8 @@ struct op *sandbox_wait(struct sandbox *sandbox, const json_t *request, answer_f
         (self->wants_shot && shot_params_from_object(&self->shot_params, screenshot, err) < 0))
         return op_drop(op);
     self->settle_params.max_us = self->max_us;
+    if (self->purpose == WAIT_FOR_UP && !json_object_get(request, "quiet_ms"))
+        self->settle_params.quiet_us = UP_QUIET_US;
     return op_start(op);
 }
 

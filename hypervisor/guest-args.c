@@ -94,6 +94,10 @@ static void add_small_devices(const struct machine_spec *spec, struct argv *out)
     add_device(out, "virtio-serial-pci,id=serial");
     add_device(out, "virtserialport,bus=serial.0,nr=1,chardev=agent,id=agent-port,"
                     "name=" GUEST_AGENT_PORT);
+    argv_add(out, "-chardev");
+    argv_add(out, "null,id=" GUEST_READY_CHARDEV);
+    add_device(out, "virtserialport,bus=serial.0,nr=2,chardev=" GUEST_READY_CHARDEV
+                    ",id=" GUEST_READY_DEVICE ",name=" GUEST_READY_PORT);
     argv_add(out, "-object");
     argv_add(out, "rng-builtin,id=rng");
     add_device(out, "virtio-rng-pci,id=random,rng=rng");

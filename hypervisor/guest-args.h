@@ -31,6 +31,10 @@ enum guest_fd {
 #define GUEST_DEVICE_DISK "vda"      /* qdev id of the virtio-blk device */
 #define GUEST_DEVICE_GPU "gpu"       /* the tablet is bound to it; the PS/2 mouse, with its horizontal
                                       * wheel, is not */
+/* A guest that opens this port says that its desktop is up; nothing is ever read or written. */
+#define GUEST_READY_PORT "org.deskfarm.ready.0"
+#define GUEST_READY_DEVICE "ready-port" /* its qdev id, named by VSERPORT_CHANGE */
+#define GUEST_READY_CHARDEV "ready"
 #define GUEST_AGENT_PORT "org.deskfarm.agent.0"
 
 /* Appends the arguments, argv[0] (qemu) included, to out. The spec has passed machine_check. */

@@ -28,7 +28,7 @@ struct guest {
     struct defer *end_defer;   /* reports an end that was found inside a call */
     int64_t reconnect_us;
     struct error failure;      /* why it ended, when we know more than QEMU says */
-    bool was_ready, is_stop_wanted, is_powered_off, is_quit_sent, is_disk_pending, is_freed;
+    bool was_ready, is_up, is_stop_wanted, is_powered_off, is_quit_sent, is_disk_pending, is_freed;
 };
 
 /* For both ways to begin: no process yet. NULL when memory is short. */

@@ -144,10 +144,38 @@ static void handle_status(void *data, json_t *result, const struct error *err)
     become_ready(self, json_get_bool(result, "running", true));
 }
 
+static void set_up(struct guest *self, bool is_up)
+{
+    if (self->is_up == is_up)
+        return;
+    self->is_up = is_up;
+    if (self->was_ready && self->ops.on_up)
+        self->ops.on_up(self->data, is_up);
+}
+
+/* An adopted guest said so long ago. */
+static void handle_chardevs(void *data, json_t *result, const struct error *err)
+{
+    struct guest *self = data;
+    size_t i;
+    json_t *chardev;
+    if (err)
+        return;
+    json_array_foreach(result, i, chardev)
+        if (strcmp(json_get_string(chardev, "label", ""), GUEST_READY_CHARDEV) == 0)
+            set_up(self, json_get_bool(chardev, "frontend-open", false));
+}
+
+bool guest_is_up(const struct guest *self)
+{
+    return self->is_up;
+}
+
 static void handle_qmp_ready(void *data)
 {
     struct guest *self = data;
     qmp_execute(self->qmp, "query-status", NULL, handle_status, self);
+    qmp_execute(self->qmp, "query-chardev", NULL, handle_chardevs, self);
 }
 
 static void handle_qmp_event(void *data, const char *name, const json_t *args)
@@ -161,7 +189,10 @@ static void handle_qmp_event(void *data, const char *name, const json_t *args)
     } else if (strcmp(name, "RESUME") == 0 && self->state == GUEST_PAUSED) {
         self->state = GUEST_RUNNING;
     }
-    if (self->was_ready && self->ops.on_event)
+    if (strcmp(name, "VSERPORT_CHANGE") == 0 &&
+        strcmp(json_get_string(args, "id", ""), GUEST_READY_DEVICE) == 0)
+        set_up(self, json_get_bool(args, "open", false));
+    else if (self->was_ready && self->ops.on_event)
         self->ops.on_event(self->data, name, args);
 }
 

@@ -57,6 +57,8 @@ struct guest_ops {
     /* The process is gone. err holds guest_failed and a text with status and last words when why is
      * FAILED (or the code of what failed before QEMU, e.g. disk_full), else it is not set. */
     void (*on_ended)(void *data, enum guest_end why, const struct error *err);
+    /* The guest says that its desktop is up (see guest_is_up), or takes that back. */
+    void (*on_up)(void *data, bool is_up);
     /* The network came up or went down; why is "" when it is up. */
     void (*on_network)(void *data, bool is_up, const char *why);
 };
@@ -107,6 +109,9 @@ void guest_power_off(struct guest *self, int grace_ms);
 void guest_kill(struct guest *self);
 
 enum guest_state guest_get_state(const struct guest *self);
+/* Whether a program in the guest holds the port GUEST_READY_PORT open (hypervisor/guest-args.h): the
+ * image's way to say that the desktop is painted. Guests that do not know it stay false. */
+bool guest_is_up(const struct guest *self);
 /* QEMU's pid as this process sees it; 0 while it is not known. */
 pid_t guest_pid(const struct guest *self);
 /* NULL while there is no connection. Borrowed; gone with the next turn of the loop. */

@@ -31,6 +31,7 @@
 static struct list channels = LIST_INIT(channels);
 static struct channel *by_number[AGENT_CHANNELS + 1];
 static int n_channels;
+static bool is_one_waiting; /* for room in the port, perhaps */
 
 static void check_end(struct channel *self);
 
@@ -81,8 +82,9 @@ static void channel_free(struct channel *self)
 
 static void kill_group(const struct channel *self, int signo)
 {
-    if (self->pid > 0 && !self->has_exited)
-        kill(-self->pid, signo);
+    /* One that was just forked may not have its group yet. */
+    if (self->pid > 0 && !self->has_exited && kill(-self->pid, signo) < 0)
+        kill(self->pid, signo);
 }
 
 /* The host hears of this channel no more. */
@@ -112,6 +114,12 @@ void channel_end(struct channel *self, json_t *result)
         let_go(self, true);
     else
         channel_free(self);
+}
+
+void channel_event(struct channel *self, json_t *event)
+{
+    size_t size = port_send_json(AGENT_EVENT, self->number, event);
+    agent_credit_sent(&self->credit, (uint32_t)size);
 }
 
 json_t *channel_error(const char *code, const char *format, ...)
@@ -206,7 +214,7 @@ static void handle_connected(struct channel *self)
     }
     self->is_connecting = false;
     self->timeout_at_us = 0;
-    port_send_json(AGENT_EVENT, self->number, json_pack("{s:b}", "connected", 1));
+    channel_event(self, json_pack("{s:b}", "connected", 1));
     channel_start(self);
 }
 
@@ -277,6 +285,7 @@ static int pump_chunk(struct channel *self, int i, bool *ret_is_empty)
     size_t room = agent_credit_room(&self->credit);
     uint8_t *at = room == 0 || port_is_full() ? NULL : port_data_begin(room);
     if (!at) {
+        is_one_waiting = true;
         source_set(&self->out[i], 0); /* until channels_resume or channel_credit */
         return 0;
     }
@@ -301,7 +310,8 @@ static int pump_chunk(struct channel *self, int i, bool *ret_is_empty)
 static void pump_out(struct channel *self, int i)
 {
     bool is_empty = self->out[i].fd < 0;
-    for (int n = 0; n < TURN_READS && self->out[i].fd >= 0; n++) {
+    /* Of one that has exited everything: no event follows the last byte. The credit bounds it. */
+    for (int n = 0; (n < TURN_READS || self->has_exited) && self->out[i].fd >= 0; n++) {
         if (self->number == 0)
             drop_out(self, i);
         else if (pump_chunk(self, i, &is_empty) == 0)
@@ -343,6 +353,9 @@ void channel_credit(struct channel *self, uint32_t amount)
 void channels_resume(void)
 {
     struct channel *self;
+    if (!is_one_waiting || port_is_full())
+        return;
+    is_one_waiting = false;
     list_for_each(self, &channels, link)
         for (int i = 0; i < 2; i++)
             if (self->out[i].fd >= 0 && !self->is_connecting &&
@@ -420,21 +433,13 @@ static void handle_child(void *data, uint32_t events maybe_unused)
     check_end(self);
 }
 
-static void handle_result(void *data, uint32_t events maybe_unused)
-{
-    struct channel *self = data;
-    read_result(self);
-    source_set(&self->result, 0);
-}
-
 void channel_start(struct channel *self)
 {
     self->in.fn = handle_in;
     self->out[0].fn = handle_stdout;
     self->out[1].fn = handle_stderr;
-    self->result.fn = handle_result;
     self->child.fn = handle_child;
-    self->in.data = self->out[0].data = self->out[1].data = self->result.data = self->child.data = self;
+    self->in.data = self->out[0].data = self->out[1].data = self->child.data = self;
     if (self->is_connecting) {
         source_set(&self->in, EPOLLOUT);
         return;

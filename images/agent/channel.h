@@ -53,6 +53,8 @@ struct channel *channel_new(uint16_t number);
 struct channel *channel_find(uint16_t number);
 /* Begins to pump what has been opened. */
 void channel_start(struct channel *self);
+/* Sends EVENT (stolen, small). Only while the window is surely open: at the beginning. */
+void channel_event(struct channel *self, json_t *event);
 /* Sends END with result (stolen) and lets go; a child that is left is killed. */
 void channel_end(struct channel *self, json_t *result);
 void channel_fail(struct channel *self, const char *code, const char *format, ...)
@@ -67,7 +69,7 @@ void channel_cancel(struct channel *self);
 
 /* The host has begun a new session. */
 void channels_reset(void);
-/* The port has room again. */
+/* Wakes those that wait for room in the port, if there is room. */
 void channels_resume(void);
 /* Runs what is due, and says how long until the next (-1: nothing waits). */
 int64_t channels_tick(void);

@@ -73,17 +73,18 @@ void port_send_eof(uint16_t channel, enum agent_stream stream)
                                 .session = inbox.session });
 }
 
-void port_send_json(enum agent_type type, uint16_t channel, json_t *object)
+size_t port_send_json(enum agent_type type, uint16_t channel, json_t *object)
 {
     auto_json json_t *owned = object;
     auto_buf struct buf text = { .limit = AGENT_PAYLOAD_MAX };
     if (owned && json_write(owned, &text) == 0 && text.size >= 2) {
         port_send(type, channel, text.data, text.size);
-        return;
+        return text.size;
     }
     static const char error[] =
         "{\"error\":{\"code\":\"too_large\",\"message\":\"the answer does not fit a frame\"}}";
     port_send(AGENT_END, channel, error, sizeof error - 1);
+    return sizeof error - 1;
 }
 
 uint8_t *port_data_begin(size_t size)

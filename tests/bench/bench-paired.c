@@ -29,7 +29,7 @@
 #include <sys/mman.h>
 #include <turbojpeg.h>
 
-#define ROUNDS 200
+#define ROUNDS 100
 #define HOLD_MS 50
 #define DUMP_FDSET 7
 #define DUMP_PATH "/dev/fdset/7"

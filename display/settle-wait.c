@@ -52,12 +52,21 @@ static void handle_timer(void *data)
     destroy(self);
 }
 
+/* A frame may come after the end and before the timer that was to see it: then it has ended, and
+ * the timer must fire at once. */
+static void wake_later(struct settle_wait *self)
+{
+    if (self->is_busy)
+        return;
+    bool is_done = settle_is_done(&self->settle);
+    timer_start(self->timer, is_done ? 0 : settle_wake_us(&self->settle) - clock_now_us());
+}
+
 static void handle_frame(void *data, const struct frame_update *update)
 {
     struct settle_wait *self = data;
     settle_feed(&self->settle, update);
-    if (!self->is_busy)
-        timer_start(self->timer, settle_wake_us(&self->settle) - clock_now_us());
+    wake_later(self);
 }
 
 static void handle_lost(void *data, const struct error *why maybe_unused)
@@ -103,15 +112,13 @@ struct settle_wait *settle_wait_start(struct display *display, const struct sett
 void settle_wait_input(struct settle_wait *self, int64_t now_us)
 {
     settle_input(&self->settle, now_us);
-    if (!self->is_busy)
-        timer_start(self->timer, settle_wake_us(&self->settle) - now_us);
+    wake_later(self);
 }
 
 void settle_wait_set_params(struct settle_wait *self, const struct settle_params *params)
 {
     settle_set_params(&self->settle, params);
-    if (!self->is_busy)
-        timer_start(self->timer, settle_wake_us(&self->settle) - clock_now_us());
+    wake_later(self);
 }
 
 struct settle_wait *settle_wait_cancel(struct settle_wait *self)

@@ -13,6 +13,7 @@ const table = {
     typedCharacters: [600, 5000],
     resizes: [3, 7],
     tornActions: [3, 20],
+    maskedShots: [5, 200],
 };
 
 export const isFull = process.env.DESKFARM_FULL === '1';

@@ -9,6 +9,7 @@
 #include "farm/create.h"
 #include "farm/journal.h"
 #include "farm/sandbox-impl.h"
+#include "hypervisor/host-address.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,7 @@ struct farm {
     struct cgroup_root *cgroups;
     char cgroup_fact[160];
     struct guest_host guest_host;
+    struct host_address *host_address;
     struct list sandboxes;
     struct farm_counters counters;
     bool is_draining;
@@ -145,6 +147,15 @@ static void adopt_one(void *data, const char *id, const json_t *doc)
     log_info("%s: found in the journal; its guest %s", id, r > 0 ? "is gone" : "runs or has ended");
 }
 
+static void handle_new_address(void *data)
+{
+    struct farm *self = data;
+    struct sandbox *sandbox;
+    list_for_each(sandbox, &self->sandboxes, link)
+        if (sandbox->guest)
+            guest_restart_network(sandbox->guest, "the host has a new address, which is being closed");
+}
+
 static void fill_limits(struct farm *self, const struct key_limits *wish)
 {
     struct sysinfo info;
@@ -182,7 +193,8 @@ static int open_farm(struct farm *self, const struct farm_config *config, struct
     log_info("limits: %s", self->cgroup_fact);
     self->guest_host = (struct guest_host){ .loop = self->loop, .pool = self->pool,
                                             .cgroups = self->cgroups, .qemu = self->qemu };
-    return journal_each(self->journal, KIND, adopt_one, self, err);
+    r = host_address_new(&self->host_address, self->loop, handle_new_address, self, err);
+    return r < 0 ? r : journal_each(self->journal, KIND, adopt_one, self, err);
 }
 
 int farm_new(struct farm **ret, const struct farm_config *config, struct loop *loop,
@@ -221,6 +233,7 @@ struct farm *farm_free(struct farm *self)
         sandbox_unref(sandbox);
     }
     defer_free(self->stopped);
+    host_address_free(self->host_address);
     cgroup_root_free(self->cgroups);
     keys_free(self->keys);
     journal_free(self->journal);

@@ -166,6 +166,12 @@ static void handle_chardevs(void *data, json_t *result, const struct error *err)
             set_up(self, json_get_bool(chardev, "frontend-open", false));
 }
 
+void guest_restart_network(struct guest *self, const char *why)
+{
+    if (self->net)
+        net_restart(self->net, why);
+}
+
 bool guest_is_up(const struct guest *self)
 {
     return self->is_up;

@@ -109,6 +109,8 @@ void guest_power_off(struct guest *self, int grace_ms);
 void guest_kill(struct guest *self);
 
 enum guest_state guest_get_state(const struct guest *self);
+/* Closes the host's addresses anew in the guest's network, which loses its connections. */
+void guest_restart_network(struct guest *self, const char *why);
 /* Whether a program in the guest holds the port GUEST_READY_PORT open (hypervisor/guest-args.h): the
  * image's way to say that the desktop is painted. Guests that do not know it stay false. */
 bool guest_is_up(const struct guest *self);

@@ -58,6 +58,7 @@ struct net {
     int64_t back_off_us, started_us;
     int words_fd;
     bool is_stopped;
+    const char *restart_why; /* we ended the chain ourselves; static text */
     net_change_fn on_change;
     void *data;
 };
@@ -276,8 +277,12 @@ static void handle_exit(void *data, int status, const struct error *err)
         return;
     process_status_text(status, how, sizeof how);
     guest_files_words(self->words_fd, words, sizeof words);
-    snprintf(why, sizeof why, "passt ended with %s%s%s", how, *words ? ": " : "",
-             err ? err->message : words);
+    if (self->restart_why)
+        snprintf(why, sizeof why, "%s", self->restart_why);
+    else
+        snprintf(why, sizeof why, "passt ended with %s%s%s", how, *words ? ": " : "",
+                 err ? err->message : words);
+    self->restart_why = NULL;
     if (self->started_us && clock_now_us() - self->started_us > STEADY_US)
         self->back_off_us = BACK_OFF_FIRST_US;
     self->started_us = 0;
@@ -391,6 +396,15 @@ json_t *net_identity(const struct net *self)
         return json_object();
     return json_pack("{s:i, s:I}", "pid", (int)jailed_pid(self->chain), "start_time",
                      (json_int_t)jailed_start_time(self->chain));
+}
+
+void net_restart(struct net *self, const char *why)
+{
+    if (self->is_stopped || !self->chain)
+        return; /* the next try reads everything anew */
+    self->restart_why = why;
+    self->back_off_us = BACK_OFF_FIRST_US;
+    jailed_kill(self->chain);
 }
 
 void net_stop(struct net *self)

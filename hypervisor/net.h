@@ -7,7 +7,8 @@
  *
  * Closed whatever the policy: 127.0.0.0/8, 169.254.0.0/16 (metadata services), 0.0.0.0/8,
  * multicast, every address of the host's interfaces when the network starts, and IPv6. An address
- * that the host gets later is closed when the network is started again. DNS (UDP) goes to the
+ * that the host gets later is closed when the network is started again (net_restart, which farm/
+ * calls when hypervisor/host-address.h tells). DNS (UDP) goes to the
  * host's resolver through 10.0.2.3 only. A resolver on the host's loopback cannot be used (pasta
  * passes it over), but systemd-resolved's own servers are.
  *
@@ -54,6 +55,9 @@ int net_adopt(struct net **ret, struct loop *loop, const struct net_config *conf
               const json_t *identity, net_change_fn on_change, void *data, struct error *err);
 /* What net_adopt needs: {"pid","start_time"}. New reference. */
 json_t *net_identity(const struct net *self);
+/* Ends both processes and starts them again, with the host's addresses as they are now. The guest's
+ * connections are lost. why is static text for on_change. */
+void net_restart(struct net *self, const char *why);
 /* Kills both processes and does not start them again. */
 void net_stop(struct net *self);
 /* Forgets them; they run on. Takes NULL, returns NULL. */

@@ -8,7 +8,7 @@ packages_missing() {
         case " $* " in *" $group "*) ;; *) continue ;; esac
         case $name in
         nodejs | npm)
-            command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18)' 2>/dev/null && continue ;;
+            command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' </dev/null 2>/dev/null && continue ;;
         esac
         dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null | grep -q '^ii' || echo "$name"
     done < <(grep -v '^ *#' "$top/packages.txt")

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <termios.h>
 
+#define RESULT_FD 3
 #define WORK_MEMORY_MAX ((rlim_t)512 << 20)
 
 /* --- In the child ---------------------------------------------------------------------------- */
@@ -134,12 +135,17 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Moves the child's ends to 0, 1, 2. They are above 2 already. */
-static int set_fds(const struct spawn *spec, const int fds[3])
+/* Moves the child's ends to 0, 1, 2, the result to RESULT_FD, and closes all else: a function does
+ * not execute anything, and would hold the agent's port and the other ends of the pipes open. */
+static int set_fds(const struct spawn *spec, const int fds[4])
 {
     for (int i = 0; i < 3; i++)
         if (dup2(fds[i], i) < 0)
             return -errno;
+    if (fds[3] != RESULT_FD && dup3(fds[3], RESULT_FD, O_CLOEXEC) < 0)
+        return -errno;
+    if (close_range(RESULT_FD + 1, ~0u, 0) < 0)
+        return -errno;
     if (spec->is_pty && ioctl(0, TIOCSCTTY, 0) < 0)
         return -errno;
     return 0;
@@ -164,12 +170,14 @@ static int run_work(const struct spawn *spec, struct work *work)
     return spec->work(work);
 }
 
-static int run_child(const struct spawn *spec, const int fds[3], int result_fd)
+static int run_child(const struct spawn *spec, const int fds[4])
 {
-    struct work work = { spec->request, result_fd };
+    struct work work = { spec->request, fds[3] };
     setsid();
     umask(022);
     int r = set_fds(spec, fds);
+    if (r == 0)
+        work.result_fd = RESULT_FD;
     reset_signals();
     if (r == 0)
         r = user_become(&spec->user);
@@ -266,7 +274,7 @@ int channel_spawn(struct channel *channel, const struct spawn *spec)
     if (r == 0 && pid < 0)
         r = -errno;
     if (pid == 0)
-        _exit(run_child(spec, ends.theirs, ends.theirs[3]));
+        _exit(run_child(spec, ends.theirs));
     close_ends(ends.theirs);
     if (r == 0)
         r = adopt(channel, spec, &ends, pid);

@@ -74,12 +74,14 @@ static inline void content_desktop(uint32_t *pixels, int width, int height)
     content_fill(pixels, width, height, 0, 0, width, 26, 0xff2b2b2b);
     content_text(pixels, width, height, 8, 7, 40, 1, 3);
     uint32_t state = 5;
-    for (int i = 0; i < 8; i++)
-        for (int y = 0; y < 48; y++)
-            for (int x = 0; x < 48; x++)
-                pixels[(60 + i * 84 % (height - 120) + y) * width + 30 + x] =
-                    0xff000000u | (uint32_t)(x * 5) << 16 | (uint32_t)(y * 5) << 8 |
-                    (content_random(&state) & 15);
+    for (int i = 0; i < 8; i++) {
+        int top = 60 + (height > 120 ? i * 84 % (height - 120) : 0);
+        for (int y = top; y < top + 48 && y < height; y++)
+            for (int x = 0; x < 48 && x + 30 < width; x++)
+                pixels[y * width + 30 + x] = 0xff000000u | (uint32_t)(x * 5) << 16 |
+                                             (uint32_t)((y - top) * 5) << 8 |
+                                             (content_random(&state) & 15);
+    }
     int w = width * 6 / 10, h = height * 7 / 10;
     content_fill(pixels, width, height, 120, 60, w, h, 0xfffafafa);
     content_fill(pixels, width, height, 120, 60, w, 30, 0xffd6d6d6);

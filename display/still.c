@@ -164,21 +164,39 @@ static bool key_equal(const struct key *a, const struct key *b)
 
 /* --- Encoding, on a worker -------------------------------------------------------------------- */
 
-static uint32_t *read_pixels(const struct frame *frame, const struct cursor *cursor,
-                             const struct still_params *params)
+/* A region of a frame, with the cursor drawn. */
+struct picture {
+    const struct frame *frame;
+    const struct cursor *cursor; /* NULL: not drawn */
+    struct rect region;
+};
+
+static void read_picture(const struct picture *self, int y, int count, uint32_t *out)
 {
-    struct rect region = params->region;
+    struct rect part = { self->region.x, self->region.y + y, self->region.w, count };
+    frame_read(self->frame, part, out, part.w);
+    if (self->cursor)
+        cursor_draw(self->cursor, out, part.w, part);
+}
+
+static const uint32_t *read_rows(const struct encode_rows *rows, int y, int count, uint32_t *scratch)
+{
+    read_picture(rows->data, y, count, scratch);
+    return scratch;
+}
+
+/* The whole picture in its final size. */
+static uint32_t *read_pixels(const struct picture *self, int width, int height)
+{
+    struct rect region = self->region;
     uint32_t *pixels = malloc((size_t)region.w * (size_t)region.h * sizeof *pixels);
     if (!pixels)
         return NULL;
-    frame_read(frame, region, pixels, region.w);
-    if (params->with_cursor && cursor)
-        cursor_draw(cursor, pixels, region.w, region);
-    if (params->width == region.w && params->height == region.h)
+    read_picture(self, 0, region.h, pixels);
+    if (width == region.w && height == region.h)
         return pixels;
-    uint32_t *scaled = malloc((size_t)params->width * (size_t)params->height * sizeof *scaled);
-    if (scaled && scale_pixels(pixels, region.w, region.h, region.w, scaled, params->width,
-                               params->height, params->width) < 0) {
+    uint32_t *scaled = malloc((size_t)width * (size_t)height * sizeof *scaled);
+    if (scaled && scale_pixels(pixels, region.w, region.h, region.w, scaled, width, height, width) < 0) {
         free(scaled);
         scaled = NULL;
     }
@@ -189,14 +207,21 @@ static uint32_t *read_pixels(const struct frame *frame, const struct cursor *cur
 struct bytes *still_encode(const struct frame *frame, const struct cursor *cursor,
                            const struct still_params *params)
 {
-    auto_free uint32_t *pixels = read_pixels(frame, cursor, params);
-    if (!pixels)
-        return NULL;
+    const struct picture picture = { frame, params->with_cursor ? cursor : NULL, params->region };
+    struct encode_rows rows = { params->width, params->height, read_rows, &picture };
+    bool is_scaled = params->width != params->region.w || params->height != params->region.h;
+    auto_free uint32_t *pixels = NULL;
+    if (is_scaled || params->format == STILL_WEBP) {
+        pixels = read_pixels(&picture, params->width, params->height);
+        if (!pixels)
+            return NULL;
+        rows = encode_rows_of(pixels, params->width, params->height);
+    }
     switch (params->format) {
     case STILL_PNG:
-        return encode_png(pixels, params->width, params->height);
+        return encode_png(&rows);
     case STILL_JPEG:
-        return encode_jpeg(pixels, params->width, params->height, params->quality);
+        return encode_jpeg(&rows, params->quality);
     case STILL_WEBP:
         return encode_webp(pixels, params->width, params->height, params->quality);
     case STILL_FORMAT_COUNT:

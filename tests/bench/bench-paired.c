@@ -289,7 +289,8 @@ static void shoot_dump_ppm_png(struct bench *self, struct shot *shot)
     auto_free uint32_t *pixels = malloc(n * sizeof *pixels);
     for (size_t i = 0; pixels && i < n; i++)
         pixels[i] = 0xff000000u | (uint32_t)rgb[3 * i] << 16 | (uint32_t)rgb[3 * i + 1] << 8 | rgb[3 * i + 2];
-    auto_bytes struct bytes *png = encode_png(pixels, width, height);
+    struct encode_rows rows = encode_rows_of(pixels, width, height);
+    auto_bytes struct bytes *png = encode_png(&rows);
     shot->end_us = clock_now_us();
     shot->bytes = png->size;
     shot->seen = look_at_png(png->data, png->size);
@@ -317,7 +318,8 @@ static void finish_vnc_png(struct vnc *vnc, struct shot *shot)
 {
     int width, height;
     const uint32_t *pixels = vnc_pixels(vnc, &width, &height);
-    auto_bytes struct bytes *png = encode_png(pixels, width, height);
+    struct encode_rows rows = encode_rows_of(pixels, width, height);
+    auto_bytes struct bytes *png = encode_png(&rows);
     shot->end_us = clock_now_us();
     look_at_vnc(vnc, shot);
     shot->bytes = png->size;

@@ -25,7 +25,7 @@
  *   DATA      both   n        1 byte or more. Takes credit.
  *   EOF       both   n        none. The last of that stream.
  *   CREDIT    both   n        u32: so many more bytes may be sent.
- *   END       guest  n        JSON: {"error": {"code", "message"}} or the result. Closes the channel.
+ *   END       guest  n        JSON: {"error": {"code", "message"}} or the result. The last.
  *
  * Channels. The host numbers them and may use a number again after its END. What arrives in the
  * guest for a channel that it has ended is dropped: it crossed the END on its way.
@@ -127,7 +127,7 @@ void agent_inbox_added(struct agent_inbox *self, size_t size);
  * and sender; channel and credit are the caller's to check. The caller changes session on HELLO. */
 int agent_inbox_next(struct agent_inbox *self, struct agent_frame *frame);
 
-/* --- Credit, for one channel at one end -------------------------------------------------------- */
+/* --- Credit, for one channel at one end ----------------------------------------------------- */
 
 struct agent_credit {
     uint32_t may_send;    /* what we may still send */

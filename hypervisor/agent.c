@@ -1,18 +1,18 @@
 /* A session over one socket, and at most AGENT_CHANNELS calls in it, by channel number.
  *
  * Bounds. The queue out grows by REQUEST, CONTROL and DATA only below OUT_HIGH; CREDIT waits too
- * (it stays owed). CLOSE and EOF come once per REQUEST. A new session throws the queue away. In: the
- * decoder's buffer. DATA goes to the caller as it comes and is not kept here.
+ * (it stays owed). CLOSE and EOF come once per REQUEST. A new session throws the queue away. In:
+ * the decoder's buffer. DATA goes to the caller as it comes and is not kept here.
  *
- * A call that was cancelled or timed out keeps its channel until the guest has ended it, without its
- * caller: what still comes is dropped and gives no credit. If the END does not come, the agent is
+ * A call that was cancelled or timed out keeps its channel until the guest has ended it, without
+ * its caller: what still comes is dropped and gives no credit. If the END does not come, the agent is
  * taken for broken and a new session is begun.
  *
  * Callbacks may free the agent. Every place that runs one holds a reference and looks at is_freed
  * before it touches anything again. Calls are freed after on_end and nowhere else.
  *
- * Cost: a chunk is copied once by the kernel into the decoder's buffer and not by us; a credit frame
- * per quarter of a window. */
+ * Cost: a chunk is copied once by the kernel into the decoder's buffer and not by us; a credit
+ * frame per quarter of a window. */
 #define LOG_MODULE "agent"
 #include "hypervisor/agent.h"
 
@@ -593,8 +593,8 @@ static void handle_socket(void *data, int events)
 
 /* --- The object ------------------------------------------------------------------------------ */
 
-int agent_new(struct agent **ret, struct loop *loop, int fd, const struct agent_ops *ops, void *data,
-              struct error *err)
+int agent_new(struct agent **ret, struct loop *loop, int fd, const struct agent_ops *ops,
+              void *data, struct error *err)
 {
     struct agent *self = calloc(1, sizeof *self);
     if (!self) {

@@ -37,13 +37,13 @@ struct agent_ops {
 };
 
 /* Takes over fd, a connected non-blocking stream socket, also on failure. */
-int agent_new(struct agent **ret, struct loop *loop, int fd, const struct agent_ops *ops, void *data,
-              struct error *err);
+int agent_new(struct agent **ret, struct loop *loop, int fd, const struct agent_ops *ops,
+              void *data, struct error *err);
 /* Open calls end inside with cancelled. Takes NULL, returns NULL. */
 struct agent *agent_free(struct agent *self);
 bool agent_is_ready(const struct agent *self);
-/* Begins a new session on the next turn: what runs in the guest without "keep" ends. After the guest
- * was stopped and changed behind the connection's back. */
+/* Begins a new session on the next turn: what runs in the guest without "keep" ends. After the
+ * guest was stopped and changed behind the connection's back. */
 void agent_restart(struct agent *self);
 
 /* --- Calls ----------------------------------------------------------------------------------- */
@@ -52,19 +52,19 @@ void agent_restart(struct agent *self);
 struct agent_call_ops {
     /* A word of a running request; borrowed. */
     void (*on_event)(void *data, const json_t *event);
-    /* Bytes of stdout or stderr, in order; borrowed. The reader says agent_call_consumed when it is done
-     * with them, now or later; until then at most AGENT_WINDOW more come. */
+    /* Bytes of stdout or stderr, in order; borrowed. The reader says agent_call_consumed when it is
+     * done with them, now or later; until then at most AGENT_WINDOW more come. */
     void (*on_data)(void *data, enum agent_stream stream, const uint8_t *bytes, size_t size);
     void (*on_eof)(void *data, enum agent_stream stream);
     /* agent_call_write takes more again. */
     void (*on_writable)(void *data);
-    /* The last, exactly once, never inside agent_call_new. result is borrowed, NULL on failure; err is
-     * NULL on success. The call is gone. */
+    /* The last, exactly once, never inside agent_call_new. result is borrowed, NULL on failure; err
+     * is NULL on success. The call is gone. */
     void (*on_end)(void *data, const json_t *result, const struct error *err);
 };
 
-/* request (stolen) is {"op": …}; images/agent/README.md lists the operations. timeout_us: until on_end,
- * 0 for none. Never NULL unless memory is short; then on_end has not run. */
+/* request (stolen) is {"op": …}; images/agent/README.md lists the operations. timeout_us: until
+ * on_end, 0 for none. Never NULL unless memory is short; then on_end has not run. */
 struct agent_call *agent_call_new(struct agent *agent, json_t *request,
                                   const struct agent_call_ops *ops, void *data, int64_t timeout_us);
 /* Input. Returns how many bytes were taken; fewer than size: wait for on_writable. */

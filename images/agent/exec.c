@@ -1,7 +1,8 @@
 /* exec, pty and tar: programs.
  *
  *   {"op": "exec", "argv": ["ls", "-l"] | "command": "ls | wc -l", "user", "group", "cwd",
- *    "env": {"A": "b"}, "stdin": true, "timeout_us", "rlimits": {"nofile": 64}, "linger_us", "keep"}
+ *    "env": {"A": "b"}, "stdin": true, "timeout_us", "rlimits": {"nofile": 64}, "linger_us",
+ *    "keep"}
  *   {"op": "pty", the same, "columns": 80, "rows": 24}: argv may be absent (the user's shell)
  *   {"op": "tar", "path": "/dir", "direction": "down" | "up", "user"}
  *
@@ -151,11 +152,13 @@ static void start_program(struct channel *channel, const json_t *request, bool i
     }
     set_base_env(&program, &spec.user, is_pty);
     if (!set_env(&program, json_object_get(request, "env"))) {
-        channel_fail(channel, "bad_value", "env: an object of at most %d strings is needed", ENV_MAX);
+        channel_fail(channel, "bad_value", "env: an object of at most %d strings is needed",
+                     ENV_MAX);
         return;
     }
     if (!set_program(&program, request, &spec.user, is_pty)) {
-        channel_fail(channel, "bad_value", "argv: 1 to %d strings are needed, or a command", ARGS_MAX);
+        channel_fail(channel, "bad_value", "argv: 1 to %d strings are needed, or a command",
+                     ARGS_MAX);
         return;
     }
     /* A home that does not exist is no reason to fail; a directory that was asked for is. */

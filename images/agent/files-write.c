@@ -1,7 +1,7 @@
 /* Changing files. Each runs in a child as the chosen user.
  *
  *   {"op": "write", "path", "mode", "owner", "group_owner", "parents": true} and the bytes as input
- *                                  → {"size"}. Whole or not at all; without an EOF nothing is written
+ *                                  → {"size"}. Whole or not at all; without EOF nothing is written
  *   {"op": "mkdir", "path", "mode", "parents": true}   → {}; one that is there is good with parents
  *   {"op": "move", "from", "to", "overwrite": true}    → {}
  *   {"op": "remove", "path", "recursive": false}       → {"count"}

@@ -3,8 +3,8 @@
  *
  * Bounds. What is queued to go out grows by DATA and EVENT only up to OUT_HIGH, because their
  * senders ask port_is_full first. Everything else that is queued answers something that came in,
- * and nothing is taken in while OUT_HIGH is exceeded. So the queue has OUT_HIGH bytes, one frame and
- * what one turn adds, whatever the host does. */
+ * and nothing is taken in while OUT_HIGH is exceeded. So the queue has OUT_HIGH bytes, one frame
+ * and what one turn adds, whatever the host does. */
 #include "images/agent/port.h"
 
 #include "images/agent/channel.h"
@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 
 #define OUT_HIGH (256 * 1024)
-#define OUT_MAX (8 * 1024 * 1024) /* past all that can happen; then frames are lost and sealed off */
+#define OUT_MAX (8 * 1024 * 1024) /* past all that can happen; frames would be lost then */
 #define TURN_READS 8
 
 static struct source port;

@@ -17,8 +17,8 @@ bool port_is_full(void);
 /* Queues a frame. payload is copied. */
 void port_send(enum agent_type type, uint16_t channel, const void *payload, size_t size);
 void port_send_eof(uint16_t channel, enum agent_stream stream);
-/* The same for JSON; stolen. What is too large for a frame becomes an END with an error. Returns the
- * payload's size. */
+/* The same for JSON; stolen. What is too large for a frame becomes an END with an error. Returns
+ * the payload's size. */
 size_t port_send_json(enum agent_type type, uint16_t channel, json_t *object);
 /* Room for a DATA frame of up to size bytes: where its payload goes, or NULL. Then the frame, with
  * as many as there were (0: no frame). Nothing else is sent between the two. */

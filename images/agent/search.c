@@ -149,8 +149,8 @@ int search_run(struct work *work)
         return work_fail(work, "bad_value", "content: not a regular expression");
     if (nftw(real, search_one, WALK_FDS, FTW_PHYS | FTW_ACTIONRETVAL) < 0)
         return work_errno(work, errno, "%s", path);
-    return work_result(work, json_pack("{s:I, s:I, s:b}", "count", (json_int_t)search.count, "files",
-                                       (json_int_t)search.n_files, "truncated",
+    return work_result(work, json_pack("{s:I, s:I, s:b}", "count", (json_int_t)search.count,
+                                       "files", (json_int_t)search.n_files, "truncated",
                                        search.is_truncated));
 }
 

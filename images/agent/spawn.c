@@ -119,7 +119,8 @@ static int set_limits(const json_t *request)
         const json_t *wish = json_object_get(wishes, table[i].name);
         if (!json_is_integer(wish) || json_integer_value(wish) < 0)
             continue;
-        struct rlimit limit = { (rlim_t)json_integer_value(wish), (rlim_t)json_integer_value(wish) };
+        rlim_t value = (rlim_t)json_integer_value(wish);
+        struct rlimit limit = { value, value };
         if (setrlimit(table[i].resource, &limit) < 0)
             return -errno;
     }
@@ -220,7 +221,8 @@ static int open_pty(struct ends *ends, const struct spawn *spec, const struct us
                             .ws_row = (unsigned short)CLAMP(spec->rows, 1, 4096) };
     int unlock = 0;
     auto_fd int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0 || ioctl(master, TIOCSWINSZ, &size) < 0)
+    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0 ||
+        ioctl(master, TIOCSWINSZ, &size) < 0)
         return -errno;
     int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (slave < 0)

@@ -47,7 +47,8 @@ static void find_groups(struct user *self)
 
 int user_find(const json_t *request, struct user *ret)
 {
-    const json_t *wish = json_object_get(request, "user"), *group = json_object_get(request, "group");
+    const json_t *wish = json_object_get(request, "user");
+    const json_t *group = json_object_get(request, "group");
     const char *name = json_string_value(wish);
     *ret = (struct user) { .uid = geteuid(), .gid = getegid(), .home = "/", .shell = "/bin/sh" };
     if (json_is_integer(wish))

@@ -16,8 +16,8 @@ struct user {
     char name[64], home[256], shell[128];
 };
 
-/* "user": a name or a uid (absent: the agent's own), "group": a gid that replaces the user's. Returns
- * -ENOENT for a name that /etc/passwd lacks. A uid without an entry is good; its home is "/". */
+/* "user": a name or a uid (absent: the agent's own), "group": a gid that replaces the user's.
+ * Returns -ENOENT for a name that /etc/passwd lacks. A uid without an entry is good; its home is "/". */
 int user_find(const json_t *request, struct user *ret);
 /* In a child: becomes it, for good. */
 int user_become(const struct user *self);

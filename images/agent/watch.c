@@ -2,11 +2,11 @@
  *
  *   {"op": "watch", "path": "/src", "recursive": true}
  *      → {"type": "ready"}, then {"type": "create" | "write" | "remove" | "rename" | "permissions",
- *        "path"}; {"type": "overflow"} when the kernel dropped some, and the reader must look itself
+ *        "path"}; {"type": "overflow"} when some were lost, and the reader must look itself
  *
  * A rename tells both names, one event each. Runs in a child that blocks on inotify; a reader that
- * is slow holds it up, and the kernel's own queue then overflows, which is told. At most WATCHES_MAX
- * directories; beyond them "overflow" is told once. New directories are watched as they come; what
+ * is slow holds it up, and the kernel's own queue then overflows, which is told. At most
+ * WATCHES_MAX directories; beyond them "overflow" is told once. New directories are watched as they come; what
  * was made in them before that is told too. */
 #include "images/agent/files.h"
 #include "images/agent/ops.h"

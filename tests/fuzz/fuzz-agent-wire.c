@@ -1,5 +1,5 @@
-/* The decoder of the agent's wire, from both sides. Byte 0: whose frames are decoded, and in how large
- * pieces they arrive. What comes out must obey the rules of agent-wire.h, encode back to the bytes
+/* The decoder of the agent's wire, from both sides. Byte 0: whose frames are decoded, and in how
+ * large pieces they arrive. What comes out must obey the rules of agent-wire.h, encode back to the bytes
  * that it came from, and account for every byte. The session is the seeds'. */
 #include "base/agent-wire.h"
 

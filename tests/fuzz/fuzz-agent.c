@@ -1,5 +1,5 @@
-/* What a guest may say to the host's end of its agent: two calls wait, one of them with input. Byte 0 says in
- * how large pieces it arrives. The session is the seeds'. Every call ends exactly once. */
+/* What a guest may say to the host's end of its agent: two calls wait, one of them with input. Byte 0
+ * says in how large pieces it arrives. The session is the seeds'. Every call ends exactly once. */
 #include "base/sock.h"
 #include "hypervisor/agent.h"
 

@@ -1,5 +1,5 @@
-/* deskfarm-agent as an ordinary process on a socketpair in place of the guest's port, and the host's
- * end of it. */
+/* deskfarm-agent as an ordinary process on a socketpair in place of the guest's port, and the
+ * host's end of it. */
 #pragma once
 
 #include "base/clock.h"
@@ -180,7 +180,9 @@ static inline void run_end(void *data, const json_t *result, const struct error 
         run->error = *err;
 }
 
-static const struct agent_call_ops run_ops = { run_event, run_data, run_eof, run_writable, run_end };
+static const struct agent_call_ops run_ops = {
+    run_event, run_data, run_eof, run_writable, run_end,
+};
 
 static inline void run_deinit(struct run *run)
 {
@@ -201,7 +203,8 @@ static inline void run_deinit(struct run *run)
         WAIT_FOR(fixture, (run)->n_ends > 0);                                                      \
     } while (0)
 
-static inline void run_write_all(struct fixture *self, struct run *run, const void *data, size_t size)
+static inline void run_write_all(struct fixture *self, struct run *run, const void *data,
+                                 size_t size)
 {
     size_t done = 0;
     while (done < size) {

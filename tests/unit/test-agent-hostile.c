@@ -1,5 +1,5 @@
-/* The host's end of the agent against guests that flood, lie or stop reading, and the agent against a
- * host that does. The peer is a socket that the test writes to. */
+/* The host's end of the agent against guests that flood, lie or stop reading, and the agent
+ * against a host that does. The peer is a socket that the test writes to. */
 #include "agent-fixture.h"
 
 static struct fixture fixture;
@@ -269,7 +269,7 @@ Test(agent_guest, survives_nonsense)
     tell(AGENT_CONTROL, 1, 5, "no JSON");
     tell(AGENT_CREDIT, 1, 5, "\377\377\377\377");
     tell(AGENT_REQUEST, 2, 5, "{\"op\":\"exec\",\"command\":\"sleep 100\"}");
-    tell(AGENT_REQUEST, 2, 5, "{\"op\":\"exec\",\"command\":\"sleep 100\"}"); /* twice on one channel */
+    tell(AGENT_REQUEST, 2, 5, "{\"op\":\"exec\",\"command\":\"sleep 100\"}"); /* again */
     check_alive();
 }
 
@@ -278,7 +278,8 @@ Test(agent_guest, does_not_grow_for_a_host_that_does_not_read)
 {
     char path[64], line[256];
     long kib = 0;
-    struct agent_frame frame = { AGENT_REQUEST, 0, 1, 14, 5, (const uint8_t *)"{\"op\": \"ping\"}" };
+    struct agent_frame frame = { AGENT_REQUEST, 0, 1, 14, 5,
+                                 (const uint8_t *)"{\"op\": \"ping\"}" };
     tell(AGENT_HELLO, 0, 5, NULL);
     size_t size = agent_wire_encode(block, &frame);
     int64_t end_us = clock_now_us() + 1000000;

@@ -66,7 +66,7 @@ static void begin(enum agent_end from)
 
 Test(agent_wire, lies_as_documented)
 {
-    static const uint8_t expected[] = { 'D', 'F', 'A', 1, AGENT_DATA, AGENT_STDERR, 0x34, 0x00, 3, 0,
+    static const uint8_t expected[] = { 'D', 'F', 'A', 1, AGENT_DATA, AGENT_STDERR, 0x34, 0, 3, 0,
                                         0, 0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 'a',
                                         'b', 'c' };
     uint8_t out[AGENT_OVERHEAD + 3];

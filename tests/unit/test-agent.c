@@ -1,5 +1,5 @@
-/* The guest's agent from end to end: the host's object, the wire and the program; what a hostile guest
- * may try is in test-agent-hostile. */
+/* The guest's agent from end to end: the host's object, the wire and the program; what a hostile
+ * guest may try is in test-agent-hostile. */
 #include "agent-fixture.h"
 
 #include "base/fs.h"
@@ -44,8 +44,8 @@ Test(agent, runs_a_command)
 
 Test(agent, runs_argv_in_a_directory_with_an_environment)
 {
-    RUN(&fixture, &run, "{s:s, s:[s,s,s], s:s, s:{s:s, s:n}}", "op", "exec", "argv", "/bin/sh", "-c",
-        "pwd; echo $A-$LANG-$#", "cwd", "/usr", "env", "A", "b c", "LANG");
+    RUN(&fixture, &run, "{s:s, s:[s,s,s], s:s, s:{s:s, s:n}}", "op", "exec", "argv", "/bin/sh",
+        "-c", "pwd; echo $A-$LANG-$#", "cwd", "/usr", "env", "A", "b c", "LANG");
     cr_assert(eq(str, text_of(&run.out), "/usr\nb c--0\n"));
 }
 
@@ -358,8 +358,8 @@ Test(agent, searches_and_replaces)
     RUN(&fixture, &run, "{s:s, s:s, s:s, s:s}", "op", "search", "path", fixture.dir, "glob", "*.c",
         "content", "needle");
     cr_assert(eq(int, (int)json_get_int(run.result, "count", 0), 2));
-    cr_assert_not_null(strstr(buf_str(&run.out), "\"line\":3,\"column\":8,\"text\":\"Needle needle\""),
-                       "%s", buf_str(&run.out));
+    const char *match = "\"line\":3,\"column\":8,\"text\":\"Needle needle\"";
+    cr_assert_not_null(strstr(buf_str(&run.out), match), "%s", buf_str(&run.out));
     RUN(&fixture, &run, "{s:s, s:s, s:s, s:b}", "op", "search", "path", fixture.dir, "content",
         "^n.*e$", "regex", 1);
     cr_assert(eq(int, (int)json_get_int(run.result, "count", 0), 1));
@@ -375,7 +375,8 @@ Test(agent, searches_and_replaces)
 Test(agent, watches_a_tree)
 {
     static struct run other;
-    RUN_START(&fixture, &run, "{s:s, s:s, s:b}", "op", "watch", "path", fixture.dir, "recursive", 1);
+    RUN_START(&fixture, &run, "{s:s, s:s, s:b}", "op", "watch", "path", fixture.dir,
+              "recursive", 1);
     WAIT_FOR(&fixture, strstr(buf_str(&run.out), "ready"));
     RUN(&fixture, &other, "{s:s, s:s}", "op", "mkdir", "path", in_dir("new"));
     WAIT_FOR(&fixture, strstr(buf_str(&run.out), "/new\""));
@@ -392,7 +393,8 @@ Test(agent, carries_a_directory_as_tar)
     char to[128];
     write_file(in_dir("from/file"), "content");
     run_deinit(&run);
-    RUN(&fixture, &run, "{s:s, s:s, s:s}", "op", "tar", "path", in_dir("from"), "direction", "down");
+    RUN(&fixture, &run, "{s:s, s:s, s:s}", "op", "tar", "path", in_dir("from"), "direction",
+        "down");
     cr_assert(eq(int, (int)EXIT(&run), 0));
     strcpy(to, in_dir("to"));
     int r = mkdir(to, 0755);

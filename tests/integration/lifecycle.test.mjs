@@ -5,7 +5,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { count } from './lib/counts.mjs';
-import { countFds, Daemon, findProcesses, lacksImage, ownMemory } from './lib/daemon.mjs';
+import { countFds, Daemon, findProcesses, isSanitized, lacksImage, ownMemory } from './lib/daemon.mjs';
 import { Probe } from './lib/probe.mjs';
 import { decodePng } from './lib/png.mjs';
 import { pattern } from './lib/probe.mjs';
@@ -263,7 +263,8 @@ test('many sandboxes, one after another, leave no descriptors and little memory'
     await eventually('descriptors are back', async () => countFds(daemon.pid) <= before.fds, { ms: 5000 });
     const grown = ownMemory(daemon.pid) - before.memory;
     t.diagnostic(`${before.fds} descriptors, memory grew by ${(grown / 1024).toFixed(0)} KiB over ${count('createDelete')}`);
-    assert.ok(grown < 16 << 20, `${grown} bytes more`);
+    /* AddressSanitizer keeps up to 256 MiB of what was freed; there leaks are its own to find. */
+    assert.ok(grown < (isSanitized() ? 272 : 16) << 20, `${grown} bytes more`);
 });
 
 test('a daemon told to end its guests leaves no process, socket or temporary file', options, async () => {

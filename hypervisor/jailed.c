@@ -101,6 +101,7 @@ static void handle_info(void *data, int events maybe_unused)
     if (pid == 0)
         return;
     stop_reading(self);
+    int r = 0;
     if (pid < 0) {
         error_set(&self->err, ERROR_GUEST_FAILED, "bwrap did not tell a pid");
         process_kill(self->outer, SIGKILL);
@@ -109,7 +110,12 @@ static void handle_info(void *data, int events maybe_unused)
     if (self->is_kill_wanted)
         process_adopt(&self->inner, self->loop, pid, 0, handle_inner_exit, self, &self->err);
     else
-        release(self, pid, &self->err);
+        r = release(self, pid, &self->err);
+    if (r == -ESRCH || r == -EPIPE) {
+        /* bwrap has ended already; what it said on its way out tells more than this. */
+        self->err.is_set = false;
+        return;
+    }
     if (self->err.is_set || self->is_kill_wanted)
         jailed_kill(self);
     else

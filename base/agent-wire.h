@@ -38,7 +38,8 @@
  * Sessions. The stream's state is inside a checkpoint and the host's is not. After a restore, a
  * fork, a wake or a restart of the daemon the two ends are in the middle of different frames. The
  * host draws a session, sends AGENT_FLUSH bytes of zero and HELLO. The zeros end whatever frame the
- * guest was reading; its seal is wrong then and it is thrown away whole. The guest forgets its
+ * guest was reading; its seal is wrong then and it is thrown away whole. (Only a REQUEST or CONTROL
+ * may be longer. When no answer comes, the host sends AGENT_FRAME_MAX zeros and HELLO again.) The guest forgets its
  * channels and what it had not sent, and answers WELCOME: one round trip. The host takes only
  * frames of its own session, which nobody in the guest could foretell, so old bytes, among them
  * frames that a program of the guest wrote into its output, are skipped.
@@ -58,7 +59,8 @@
 #define AGENT_FRAME_MAX 65536
 #define AGENT_PAYLOAD_MAX (AGENT_FRAME_MAX - AGENT_OVERHEAD)
 #define AGENT_CHUNK 32768 /* no end sends more DATA in one frame, so that channels take turns */
-#define AGENT_FLUSH AGENT_FRAME_MAX
+#define AGENT_FLUSH 8192
+#define AGENT_HOST_CHUNK (AGENT_FLUSH - AGENT_OVERHEAD) /* the same for the host */
 #define AGENT_CHANNELS 256
 #define AGENT_WINDOW (256 * 1024)
 #define AGENT_SEAL 0x5ea1f00du

@@ -67,11 +67,12 @@ void *buf_reserve(struct buf *self, size_t n)
 
 int buf_append(struct buf *self, const void *data, size_t n)
 {
+    if (n == 0)
+        return self->failed ? -ENOMEM : 0;
     void *at = buf_reserve(self, n);
     if (!at)
         return -ENOMEM;
-    if (n)
-        memcpy(at, data, n);
+    memcpy(at, data, n);
     self->size += n;
     return 0;
 }
@@ -135,6 +136,44 @@ int buf_append_base64(struct buf *self, const void *data, size_t n)
         *out++ = '=';
     }
     self->size += (n + 2) / 3 * 4;
+    return 0;
+}
+
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+int buf_append_base64_text(struct buf *self, const char *text, size_t n)
+{
+    if (n % 4 != 0)
+        return -EINVAL;
+    if (n == 0)
+        return 0;
+    uint8_t *at = buf_reserve(self, n / 4 * 3);
+    if (!at)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i += 4) {
+        bool is_last = i + 4 == n;
+        size_t n_pad =
+            is_last ? (size_t)(text[i + 3] == '=') + (text[i + 3] == '=' && text[i + 2] == '=') : 0;
+        uint32_t bits = 0;
+        for (size_t k = 0; k < 4; k++) {
+            int value = k >= 4 - n_pad ? 0 : base64_value(text[i + k]);
+            if (value < 0)
+                return -EINVAL;
+            bits = bits << 6 | (uint32_t)value;
+        }
+        for (size_t k = 0; k < 3 - n_pad; k++)
+            *at++ = (uint8_t)(bits >> (16 - 8 * k));
+        self->size += 3 - n_pad;
+    }
     return 0;
 }
 

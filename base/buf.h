@@ -46,6 +46,9 @@ int buf_vprintf(struct buf *self, const char *format, va_list ap);
 void buf_consume(struct buf *self, size_t n);
 /* Standard base64 with padding (RFC 4648 section 4). */
 int buf_append_base64(struct buf *self, const void *data, size_t n);
+/* Appends the bytes of such text; padding is required. -EINVAL when it is none, and then some of
+ * them may have been appended. */
+int buf_append_base64_text(struct buf *self, const char *text, size_t n);
 /* The contents as a string; valid until the next change. Never NULL. */
 const char *buf_str(struct buf *self);
 

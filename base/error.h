@@ -22,6 +22,7 @@
     X(BAD_VALUE, "bad_value", 400, "A field is outside its limits or not one of its values.")      \
     X(OUTSIDE_SCREEN, "outside_screen", 400, "A coordinate lies outside the screen or frame.")     \
     X(UNKNOWN_FRAME, "unknown_frame", 410, "The named frame is not kept any more.")                \
+    X(STALE, "stale_frame", 409, "What the named frame showed at that place has changed since.")   \
     X(UNKNOWN_KEY, "unknown_key", 400, "A key name that is not in the vocabulary.")                \
     X(UNTYPABLE, "untypable", 422, "A character that the guest's layout cannot type.")             \
     X(UNAUTHORIZED, "unauthorized", 401, "No valid API key.")                                      \
@@ -33,6 +34,7 @@
     X(METHOD, "method_not_allowed", 405, "The path exists, but not with this method.")             \
     X(CONFLICT, "conflict", 409, "The object's state does not allow the operation.")               \
     X(BUSY, "busy", 409, "Another batch is running on this sandbox.")                              \
+    X(CONFIRM, "confirmation_required", 409, "The model asks that a person agrees first.")         \
     X(IDEMPOTENCY, "idempotency_mismatch", 422, "The Idempotency-Key was used for another request.") \
     X(LENGTH_REQUIRED, "length_required", 411, "The body has no Content-Length.")                  \
     X(TOO_LARGE, "too_large", 413, "The body or a value is larger than its limit.")                \
@@ -42,6 +44,8 @@
     X(CANCELLED, "cancelled", 499, "The caller went away or the sandbox was deleted.")             \
     X(GUEST_FAILED, "guest_failed", 502, "QEMU could not be started, or it died.")                 \
     X(GUEST_GONE, "guest_gone", 410, "The sandbox's guest has ended.")                             \
+    X(PORT_CLOSED, "port_closed", 502, "Nothing listens on that port of the guest.")               \
+    X(BAD_ANSWER, "bad_answer", 502, "A program in the guest did not answer in HTTP.")             \
     X(NOT_READY, "not_ready", 503, "The guest has no screen yet, or the daemon is draining.")      \
     X(TIMEOUT, "timeout", 504, "The guest did not answer in time.")                                \
     X(DISK_FULL, "disk_full", 507, "The state directory's file system is full.")                   \

@@ -27,24 +27,47 @@ static bool is_too_deep(const char *text, size_t size)
     return false;
 }
 
-int json_parse_object(const char *text, size_t size, json_t **ret, struct error *err)
+static int load(const char *text, size_t size, size_t flags, json_t **ret, struct error *err)
 {
     if (is_too_deep(text, size))
         return error_set(err, ERROR_BAD_JSON, "the JSON is nested deeper than %d levels",
                          JSON_DEPTH_MAX);
     json_error_t where;
-    json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
-    if (!value)
-        return error_set(err, ERROR_BAD_JSON, "parsing JSON: line %d, column %d: %s", where.line,
-                         where.column, where.text);
-    if (!json_is_object(value)) {
-        error_set(err, ERROR_BAD_JSON, "parsing JSON: expected an object, got %s",
-                  json_type_name(value));
+    *ret = json_loadb(text, size, JSON_REJECT_DUPLICATES | flags, &where);
+    return *ret ? 0
+                : error_set(err, ERROR_BAD_JSON, "parsing JSON: line %d, column %d: %s", where.line,
+                            where.column, where.text);
+}
+
+static int parse(const char *text, size_t size, json_type wanted, json_t **ret, struct error *err)
+{
+    json_t *value = NULL;
+    int r = load(text, size, 0, &value, err);
+    if (r < 0)
+        return r;
+    if (json_typeof(value) != wanted) {
+        error_set(err, ERROR_BAD_JSON, "parsing JSON: expected %s, got %s",
+                  wanted == JSON_ARRAY ? "an array" : "an object", json_type_name(value));
         json_decref(value);
         return -EPROTO;
     }
     *ret = value;
     return 0;
+}
+
+int json_parse_object(const char *text, size_t size, json_t **ret, struct error *err)
+{
+    return parse(text, size, JSON_OBJECT, ret, err);
+}
+
+int json_parse_array(const char *text, size_t size, json_t **ret, struct error *err)
+{
+    return parse(text, size, JSON_ARRAY, ret, err);
+}
+
+int json_parse_any(const char *text, size_t size, json_t **ret, struct error *err)
+{
+    return load(text, size, JSON_DECODE_ANY, ret, err);
 }
 
 const char *json_get_string(const json_t *object, const char *key, const char *fallback)

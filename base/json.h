@@ -17,6 +17,10 @@ static inline void json_decref_ptr(json_t **p)
 
 /* Parses one JSON object of at most JSON_DEPTH_MAX levels; duplicate keys are refused. */
 int json_parse_object(const char *text, size_t size, json_t **ret, struct error *err);
+/* The same for an array. */
+int json_parse_array(const char *text, size_t size, json_t **ret, struct error *err);
+/* The same for any value. */
+int json_parse_any(const char *text, size_t size, json_t **ret, struct error *err);
 
 const char *json_get_string(const json_t *object, const char *key, const char *fallback);
 int64_t json_get_int(const json_t *object, const char *key, int64_t fallback);

@@ -39,7 +39,17 @@ void process_kill(struct process *self, int signo);
  * reaped by nobody unless SIGCHLD is ignored, so free after exit or kill. */
 struct process *process_free(struct process *self);
 
+/* Lets the calling thread, and threads that it makes from here on, go before guests when CPUs are short:
+ * whoever waits for a screenshot waits for us. Children do not inherit it. Without the right to do so
+ * (CAP_SYS_NICE) nothing changes. */
+void process_go_first(void);
+
 /* Clock ticks after boot at which pid started; 0 when there is no such process. */
 uint64_t process_start_time(pid_t pid);
 /* Writes "exit status 3" or "signal 9 (Killed)". */
 void process_status_text(int status, char *out, size_t size);
+
+#define PROCESS_PATH_MAX 4096
+/* Finds a program of ours that the daemon runs: beside the running program, in the build tree (folder
+ * is where it is built), or where it is installed. -ENOENT. */
+int process_find_helper(const char *folder, const char *name, char out[PROCESS_PATH_MAX]);

@@ -39,12 +39,20 @@ struct agent_ops {
 /* Takes over fd, a connected non-blocking stream socket, also on failure. */
 int agent_new(struct agent **ret, struct loop *loop, int fd, const struct agent_ops *ops,
               void *data, struct error *err);
+/* The same for a guest that has the QEMU guest agent: fd leads to that one's port. Of the operations
+ * it has ping, exec (output comes at the end and has at most 1.5 MB, input goes as a whole, no
+ * terminals), read, write, clock and hostname (only asking); the others end with unsupported. The
+ * welcome has "backend": "qemu". */
+int agent_new_qga(struct agent **ret, struct loop *loop, int fd, const struct agent_ops *ops,
+                  void *data, struct error *err);
 /* Open calls end inside with cancelled. Takes NULL, returns NULL. */
 struct agent *agent_free(struct agent *self);
 bool agent_is_ready(const struct agent *self);
 /* Begins a new session on the next turn: what runs in the guest without "keep" ends. After the
  * guest was stopped and changed behind the connection's back. */
 void agent_restart(struct agent *self);
+/* The guest stands still, or runs again: until then nothing that waits for it times out. */
+void agent_set_paused(struct agent *self, bool is_paused);
 
 /* --- Calls ----------------------------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define NAMES_MAX 100
 #define CPU_PERIOD_US 100000
 
 struct cgroup_root {
@@ -130,8 +131,25 @@ int64_t cgroup_guest_memory(int memory_mib)
     return ((int64_t)memory_mib * 5 / 4 + 192) << 20;
 }
 
-int cgroup_create(struct cgroup_root *self, const char *name, const struct cgroup_limits *limits,
-                  struct error *err)
+/* One that is empty is what an earlier daemon left behind. */
+static int make_dir(struct cgroup_root *self, const char *wish, char ret_name[CGROUP_NAME_MAX])
+{
+    for (int i = 1; i <= NAMES_MAX; i++) {
+        if (i == 1)
+            snprintf(ret_name, CGROUP_NAME_MAX, "%s", wish);
+        else
+            snprintf(ret_name, CGROUP_NAME_MAX, "%.48s-%d", wish, i);
+        unlinkat(self->dir_fd, ret_name, AT_REMOVEDIR);
+        if (mkdirat(self->dir_fd, ret_name, 0755) == 0)
+            return 0;
+        if (errno != EEXIST)
+            break;
+    }
+    return -errno;
+}
+
+int cgroup_create(struct cgroup_root *self, const char *wish, const struct cgroup_limits *limits,
+                  char name[CGROUP_NAME_MAX], struct error *err)
 {
     char memory[32], weight[32], cpu[48], pids[32];
     snprintf(memory, sizeof memory, "%lld", (long long)limits->memory_bytes);
@@ -150,10 +168,11 @@ int cgroup_create(struct cgroup_root *self, const char *name, const struct cgrou
         { "cpu.max", cpu },
         { "pids.max", pids },
     };
-    if (mkdirat(self->dir_fd, name, 0755) < 0 && errno != EEXIST)
-        return error_errno(err, errno, "creating cgroup %s", name);
+    int r = make_dir(self, wish, name);
+    if (r < 0)
+        return error_errno(err, -r, "creating cgroup %s", name);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        int r = write_file(self->dir_fd, name, rows[i].file, rows[i].value);
+        r = write_file(self->dir_fd, name, rows[i].file, rows[i].value);
         if (r < 0)
             return error_errno(err, -r, "setting %s of cgroup %s", rows[i].file, name);
     }

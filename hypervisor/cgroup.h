@@ -26,9 +26,12 @@ struct cgroup_limits {
 /* Memory of a guest with this much RAM: RAM + 25 % + 192 MiB for QEMU itself and its buffers. */
 int64_t cgroup_guest_memory(int memory_mib);
 
-/* Creates the group name and sets its limits; one that exists is set anew. */
-int cgroup_create(struct cgroup_root *self, const char *name, const struct cgroup_limits *limits,
-                  struct error *err);
+#define CGROUP_NAME_MAX 64
+
+/* Creates a group with these limits and tells its name: wish, or wish-2, … while another guest of that
+ * name is still there (a sandbox that goes back to a checkpoint has two for a moment). */
+int cgroup_create(struct cgroup_root *self, const char *wish, const struct cgroup_limits *limits,
+                  char ret_name[CGROUP_NAME_MAX], struct error *err);
 int cgroup_add(struct cgroup_root *self, const char *name, pid_t pid, struct error *err);
 /* Removes the empty group; one that is absent is no error. */
 void cgroup_remove(struct cgroup_root *self, const char *name);

@@ -9,6 +9,8 @@
  * second absolute pointer. */
 #include "hypervisor/guest-args.h"
 
+#include <stdio.h>
+
 static void add_machine(const struct machine_spec *spec, struct argv *out)
 {
     static const char *const fixed[] = {
@@ -33,8 +35,8 @@ static void add_machine(const struct machine_spec *spec, struct argv *out)
     argv_add(out, "-m");
     argv_addf(out, "%dM", spec->memory_mib);
     argv_add(out, "-object");
-    argv_addf(out, "memory-backend-file,id=ram,size=%dM,mem-path=/proc/self/fd/%d,share=on",
-              spec->memory_mib, GUEST_FD_RAM);
+    argv_addf(out, "memory-backend-file,id=ram,size=%dM,mem-path=/proc/self/fd/%d,share=%s",
+              spec->memory_mib, GUEST_FD_RAM, spec->origin ? "off" : "on");
     argv_add(out, "-uuid");
     argv_add(out, spec->uuid);
 }
@@ -70,6 +72,7 @@ static void add_channels(struct argv *out)
     argv_add(out, "-serial");
     argv_add(out, "chardev:console");
     add_socket(out, "agent", GUEST_FD_AGENT);
+    add_socket(out, "qga", GUEST_FD_QGA);
 }
 
 static void add_device(struct argv *out, const char *device)
@@ -98,11 +101,31 @@ static void add_small_devices(const struct machine_spec *spec, struct argv *out)
     argv_add(out, "null,id=" GUEST_READY_CHARDEV);
     add_device(out, "virtserialport,bus=serial.0,nr=2,chardev=" GUEST_READY_CHARDEV
                     ",id=" GUEST_READY_DEVICE ",name=" GUEST_READY_PORT);
+    add_device(out, "virtserialport,bus=serial.0,nr=3,chardev=qga,id=qga-port,"
+                    "name=" GUEST_QGA_PORT);
     argv_add(out, "-object");
     argv_add(out, "rng-builtin,id=rng");
     add_device(out, "virtio-rng-pci,id=random,rng=rng");
     argv_add(out, "-device");
     argv_addf(out, "vmgenid,id=vmgenid,guid=%s", spec->vmgenid);
+}
+
+/* The layers that every guest of this origin needs; the rest comes with the state. */
+static void add_origin_layers(const struct machine_spec *spec, struct argv *out)
+{
+    char below[32] = GUEST_NODE_BASE;
+    for (int i = 1; i <= (int)spec->origin->n_layers; i++) {
+        argv_add(out, "-blockdev");
+        argv_addf(out, "driver=file,node-name=" GUEST_NODE_LAYER "-file,filename=" GUEST_PATH_LAYER
+                       ",read-only=on,auto-read-only=off,locking=off", i, i);
+        argv_add(out, "-blockdev");
+        argv_addf(out, "driver=qcow2,node-name=" GUEST_NODE_LAYER ",file=" GUEST_NODE_LAYER
+                       "-file,backing=%s,read-only=on,auto-read-only=off", i, i, below);
+        snprintf(below, sizeof below, GUEST_NODE_LAYER, i);
+    }
+    argv_add(out, "-blockdev");
+    argv_addf(out, "driver=null-co,node-name=" GUEST_NODE_PLACEHOLDER ",size=%lld,read-zeroes=on",
+              (long long)spec->disk_bytes);
 }
 
 static void add_disk(const struct machine_spec *spec, struct argv *out)
@@ -121,15 +144,19 @@ static void add_disk(const struct machine_spec *spec, struct argv *out)
     argv_add(out, "-blockdev");
     argv_addf(out, "driver=%s,node-name=%s,file=%s-file,read-only=on,auto-read-only=off",
               spec->base_format ? spec->base_format : "qcow2", GUEST_NODE_BASE, GUEST_NODE_BASE);
-    argv_add(out, "-blockdev");
-    argv_addf(out, "driver=file,node-name=%s-file,filename=/dev/fdset/%d,discard=unmap",
-              GUEST_NODE_OVERLAY, GUEST_FDSET_OVERLAY);
-    argv_add(out, "-blockdev");
-    argv_addf(out, "driver=qcow2,node-name=%s,file=%s-file,backing=%s,discard=unmap",
-              GUEST_NODE_OVERLAY, GUEST_NODE_OVERLAY, GUEST_NODE_BASE);
+    if (spec->origin) {
+        add_origin_layers(spec, out);
+    } else {
+        argv_add(out, "-blockdev");
+        argv_addf(out, "driver=file,node-name=%s-file,filename=/dev/fdset/%d,discard=unmap",
+                  GUEST_NODE_OVERLAY, GUEST_FDSET_OVERLAY);
+        argv_add(out, "-blockdev");
+        argv_addf(out, "driver=qcow2,node-name=%s,file=%s-file,backing=%s,discard=unmap",
+                  GUEST_NODE_OVERLAY, GUEST_NODE_OVERLAY, GUEST_NODE_BASE);
+    }
     argv_add(out, "-device");
     argv_addf(out, "virtio-blk-pci,id=%s,drive=%s,bootindex=1", GUEST_DEVICE_DISK,
-              GUEST_NODE_OVERLAY);
+              spec->origin ? GUEST_NODE_PLACEHOLDER : GUEST_NODE_OVERLAY);
 }
 
 static void add_network(const struct machine_spec *spec, struct argv *out)
@@ -152,6 +179,13 @@ void guest_args(const struct machine_spec *spec, const char *qemu, struct argv *
     add_small_devices(spec, out);
     add_disk(spec, out);
     add_network(spec, out);
+    if (spec->origin) {
+        /* The state has no section for the machine's configuration. */
+        argv_add(out, "-incoming");
+        argv_add(out, "defer");
+        argv_add(out, "-global");
+        argv_add(out, "migration.send-configuration=off");
+    }
     argv_add(out, "-sandbox");
     argv_add(out, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 }

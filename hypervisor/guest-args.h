@@ -16,6 +16,7 @@ enum guest_fd {
     GUEST_FD_OVERLAY_RW = 7, /* only with a disk; both form fdset 1 */
     GUEST_FD_OVERLAY_RO = 8,
     GUEST_FD_RAM = 9,        /* memfd */
+    GUEST_FD_QGA = 10,       /* a listening unix socket: the port of the QEMU guest agent */
     GUEST_FD_COUNT,          /* not a descriptor of QEMU: first number free for the jail */
 };
 
@@ -27,7 +28,13 @@ enum guest_fd {
 /* Names inside the machine that later code uses over QMP. */
 #define GUEST_NODE_BASE "base"       /* block node of the base disk (format layer) */
 #define GUEST_NODE_OVERLAY "overlay" /* block node of the first overlay (format layer) */
+#define GUEST_NODE_LAYER "layer-%d"  /* of a layer of the origin, from 1 */
+#define GUEST_NODE_FORK "fork-%d"    /* of a layer that came with a state, from 1 */
+#define GUEST_NODE_PLACEHOLDER "placeholder" /* the disk of a guest that waits for its state */
+#define GUEST_PATH_LAYER "/image/layer-%d"
 #define GUEST_FDSET_OVERLAY 1
+#define GUEST_FDSET_RESTORED 200 /* and the number of a layer that came with a state */
+#define GUEST_FDSET_SAVED 1000   /* and the number of an overlay that came with a save */
 #define GUEST_DEVICE_DISK "vda"      /* qdev id of the virtio-blk device */
 #define GUEST_DEVICE_GPU "gpu"       /* the tablet is bound to it; the PS/2 mouse, with its horizontal
                                       * wheel, is not */
@@ -36,6 +43,7 @@ enum guest_fd {
 #define GUEST_READY_DEVICE "ready-port" /* its qdev id, named by VSERPORT_CHANGE */
 #define GUEST_READY_CHARDEV "ready"
 #define GUEST_AGENT_PORT "org.deskfarm.agent.0"
+#define GUEST_QGA_PORT "org.qemu.guest_agent.0"
 
 /* Appends the arguments, argv[0] (qemu) included, to out. The spec has passed machine_check. */
 void guest_args(const struct machine_spec *spec, const char *qemu, struct argv *out);

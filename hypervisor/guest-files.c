@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-_Static_assert(GUEST_FD_COUNT == 10, "GUEST_FILES_INIT has one -1 per descriptor");
+_Static_assert(GUEST_FD_COUNT == 11, "GUEST_FILES_INIT has one -1 per descriptor");
 
 /* Sealed against growth, so a QEMU that floods standard error gets EPERM and fills nothing. */
 static int create_words(struct error *err)
@@ -50,6 +50,7 @@ static int open_sockets(struct guest_files *self, bool with_network, const char 
         { GUEST_FD_QMP, GUEST_SOCK_QMP },
         { GUEST_FD_CONSOLE, GUEST_SOCK_CONSOLE },
         { GUEST_FD_AGENT, GUEST_SOCK_AGENT },
+        { GUEST_FD_QGA, GUEST_SOCK_QGA },
         { GUEST_FD_NET, GUEST_SOCK_NET },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -63,6 +64,14 @@ static int open_sockets(struct guest_files *self, bool with_network, const char 
     return 0;
 }
 
+static int open_ram(const struct machine_spec *spec, struct error *err)
+{
+    if (!spec->origin)
+        return ram_create(spec->name, (int64_t)spec->memory_mib << 20, err);
+    int fd = fcntl(spec->origin->ram_fd, F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? error_errno(err, errno, "taking the template's RAM") : fd;
+}
+
 int guest_files_open(struct guest_files *self, const struct machine_spec *spec, const char *dir,
                      struct error *err)
 {
@@ -70,7 +79,7 @@ int guest_files_open(struct guest_files *self, const struct machine_spec *spec, 
     if (fd < 0)
         return fd;
     self->fds[GUEST_FD_STDERR] = fd;
-    fd = ram_create(spec->name, (int64_t)spec->memory_mib << 20, err);
+    fd = open_ram(spec, err);
     if (fd < 0)
         return fd;
     self->fds[GUEST_FD_RAM] = fd;

@@ -7,6 +7,7 @@
 #define GUEST_SOCK_QMP "qmp.sock"
 #define GUEST_SOCK_CONSOLE "console.sock"
 #define GUEST_SOCK_AGENT "agent.sock"
+#define GUEST_SOCK_QGA "qga.sock"
 #define GUEST_SOCK_NET "net.sock"
 #define GUEST_FILE_OVERLAY "overlay.qcow2"
 
@@ -14,7 +15,7 @@ struct guest_files {
     int fds[GUEST_FD_COUNT]; /* by enum guest_fd; -1: not there */
 };
 
-#define GUEST_FILES_INIT { { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 } }
+#define GUEST_FILES_INIT { { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 } }
 
 /* Opens all that the spec needs in dir; the overlay exists. On failure what was opened is in
  * self. */

@@ -6,6 +6,11 @@
 #include "hypervisor/guest.h"
 #include "hypervisor/jailed.h"
 
+#define GUEST_OVERLAYS_MAX 64 /* that one QEMU has open, of those that saves froze */
+
+struct save;
+struct restore;
+
 struct guest {
     const struct guest_host *host;
     char *dir, *name;
@@ -17,6 +22,7 @@ struct guest {
 
     struct argv qemu_args, bind_paths; /* what the start needs later; then empty */
     struct machine_spec spec;          /* strings live in bind_paths; for the start only */
+    struct machine_origin origin;      /* likewise */
     int64_t file_bytes;
 
     struct jailed *jailed;
@@ -25,10 +31,19 @@ struct guest {
     int qmp_listen_fd, ram_fd, words_fd;
     struct timer *timer;       /* start limit, then steps of the power-off */
     struct timer *reconnect_timer;
+    struct save *save;         /* under way, or NULL */
+    struct restore *restore;
+    char cgroup[CGROUP_NAME_MAX];
+    char node[32];             /* top of the disk's chain; "" without a disk */
+    int n_overlays;            /* made for this process, used or not */
+    int rebased_at, n_low;     /* overlay below which layers came last, and how many (hypervisor/rebase.c) */
     struct defer *end_defer;   /* reports an end that was found inside a call */
     int64_t reconnect_us;
     struct error failure;      /* why it ended, when we know more than QEMU says */
-    bool was_ready, is_up, is_stop_wanted, is_powered_off, is_quit_sent, is_disk_pending, is_freed;
+    bool is_restored;          /* its RAM is private, above a sealed memfd */
+    bool is_waiting;           /* for its state */
+    bool was_ready, is_up, is_stop_wanted, is_powered_off, is_quit_sent, is_disk_pending, is_freed,
+        is_adopted;
 };
 
 /* For both ways to begin: no process yet. NULL when memory is short. */
@@ -42,3 +57,9 @@ void guest_await_qmp(struct guest *self);
 void guest_end_early(struct guest *self, const struct error *err);
 void guest_handle_jail_exit(void *data, int status, const struct error *err);
 void guest_handle_net_change(void *data, bool is_up, const char *why);
+/* The guest is being freed: no answer follows. */
+void save_cut_off(struct save *self);
+void restore_cut_off(struct restore *self);
+void restore_handle_resume(struct restore *self);
+/* The process has ended. */
+void restore_handle_end(struct restore *self, const struct error *err);

@@ -30,7 +30,6 @@ int guest_socket_pair(struct guest *self, int fds[2], struct error *err)
 
 /* A D-Bus socket under way. */
 struct request {
-    struct guest *guest; /* not used once the guest may be gone */
     int fd;
     struct defer *defer; /* only for an error that was found at once */
     struct error err;
@@ -59,17 +58,6 @@ static void handle_add_client(void *data, json_t *result maybe_unused, const str
     answer_request(data, err);
 }
 
-static void handle_getfd(void *data, json_t *result maybe_unused, const struct error *err)
-{
-    struct request *request = data;
-    if (err) {
-        answer_request(request, err);
-        return;
-    }
-    json_t *args = json_pack("{s:s, s:s}", "protocol", "@dbus-display", "fdname", "display");
-    qmp_execute(request->guest->qmp, "add_client", args, handle_add_client, request);
-}
-
 void guest_dbus_socket(struct guest *self, guest_socket_fn done, void *data)
 {
     int fds[2];
@@ -80,7 +68,7 @@ void guest_dbus_socket(struct guest *self, guest_socket_fn done, void *data)
         done(data, -1, &err);
         return;
     }
-    *request = (struct request){ .guest = self, .fd = -1, .done = done, .data = data };
+    *request = (struct request){ .fd = -1, .done = done, .data = data };
     if (guest_socket_pair(self, fds, &request->err) < 0) {
         error_wrap(&request->err, "attaching the display");
         request->defer = defer_new(self->host->loop, handle_request_error, request);
@@ -91,8 +79,11 @@ void guest_dbus_socket(struct guest *self, guest_socket_fn done, void *data)
         return;
     }
     request->fd = fds[0];
-    qmp_execute_fd(self->qmp, "getfd", json_pack("{s:s}", "fdname", "display"), fds[1],
-                   handle_getfd, request);
+    /* Both at once: where the first fails, so does the second. */
+    qmp_execute_fd(self->qmp, "getfd", json_pack("{s:s}", "fdname", "display"), fds[1], NULL, NULL);
+    qmp_execute(self->qmp, "add_client",
+                json_pack("{s:s, s:s}", "protocol", "@dbus-display", "fdname", "display"),
+                handle_add_client, request);
 }
 
 static int connect_channel(struct guest *self, const char *name, struct error *err)
@@ -110,6 +101,11 @@ int guest_console_connect(struct guest *self, struct error *err)
 int guest_agent_connect(struct guest *self, struct error *err)
 {
     return connect_channel(self, GUEST_SOCK_AGENT, err);
+}
+
+int guest_qga_connect(struct guest *self, struct error *err)
+{
+    return connect_channel(self, GUEST_SOCK_QGA, err);
 }
 
 /* --- Facts ----------------------------------------------------------------------------------- */

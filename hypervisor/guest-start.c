@@ -15,6 +15,7 @@
 #include "base/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,7 @@
 #include <sys/syscall.h>
 
 #define QEMU_PIDS 512 /* threads of a guest, for its cgroup */
-#define BINDS_MAX 8
+#define BINDS_MAX (4 + GUEST_LAYERS_MAX)
 
 static void handle_jail_started(void *data maybe_unused) {}
 
@@ -56,7 +57,10 @@ static int spawn(struct guest *self, const struct guest_files *files, struct err
         .cgroup_limits = { .memory_bytes = cgroup_guest_memory(self->spec.memory_mib),
                            .cpu_weight = 100, .cpus = self->spec.cpus + 1, .pids = QEMU_PIDS },
     };
-    return jailed_start(&self->jailed, self->host->loop, &spec, &jailed_ops, self, err);
+    int r = jailed_start(&self->jailed, self->host->loop, &spec, &jailed_ops, self, err);
+    if (r == 0)
+        snprintf(self->cgroup, sizeof self->cgroup, "%s", jailed_cgroup(self->jailed));
+    return r;
 }
 
 static int launch(struct guest *self, struct error *err)
@@ -67,6 +71,7 @@ static int launch(struct guest *self, struct error *err)
         r = spawn(self, &files, err);
     if (r == 0) {
         self->qmp_listen_fd = steal_fd(&files.fds[GUEST_FD_QMP]);
+        util_close_ptr(&self->ram_fd);
         self->ram_fd = steal_fd(&files.fds[GUEST_FD_RAM]);
         self->words_fd = steal_fd(&files.fds[GUEST_FD_STDERR]);
         guest_await_qmp(self);
@@ -133,6 +138,27 @@ static void add_bind(struct guest *self, const char *from, const char *to, const
         *moved = self->bind_paths.failed ? NULL : self->bind_paths.items[self->bind_paths.n - 2];
 }
 
+/* The RAM's descriptor and the layers outlive this call with the guest. */
+static void plan_origin(struct guest *self, const struct machine_spec *spec)
+{
+    self->n_overlays = spec->base_disk ? 1 : 0;
+    snprintf(self->node, sizeof self->node, "%s", spec->base_disk ? GUEST_NODE_OVERLAY : "");
+    if (!spec->origin)
+        return;
+    self->is_restored = self->is_waiting = true;
+    self->ram_fd = fcntl(spec->origin->ram_fd, F_DUPFD_CLOEXEC, 0);
+    self->origin = (struct machine_origin){ .ram_fd = self->ram_fd };
+    self->spec.origin = &self->origin;
+    if (spec->base_disk)
+        snprintf(self->node, sizeof self->node, GUEST_NODE_BASE);
+    for (size_t i = 0; i < spec->origin->n_layers; i++) {
+        char path[32];
+        snprintf(path, sizeof path, GUEST_PATH_LAYER, (int)i + 1);
+        add_bind(self, spec->origin->layers[i], path, NULL);
+        snprintf(self->node, sizeof self->node, GUEST_NODE_LAYER, (int)i + 1);
+    }
+}
+
 static int plan(struct guest *self, const struct machine_spec *spec, struct error *err)
 {
     char qemu[4096], program[4096];
@@ -150,6 +176,7 @@ static int plan(struct guest *self, const struct machine_spec *spec, struct erro
     add_bind(self, spec->kernel, GUEST_PATH_KERNEL, &self->spec.kernel);
     add_bind(self, spec->initrd, GUEST_PATH_INITRD, &self->spec.initrd);
     add_bind(self, spec->base_disk, GUEST_PATH_BASE, &self->spec.base_disk);
+    plan_origin(self, spec);
     guest_args(spec, qemu, &self->qemu_args);
     if (!argv_get(&self->qemu_args) || !argv_get(&self->bind_paths))
         return error_errno(err, ENOMEM, "writing QEMU's arguments");
@@ -192,10 +219,12 @@ json_t *guest_identity(const struct guest *self)
 {
     if (!self->jailed || !jailed_pid(self->jailed))
         return NULL;
-    json_t *object = json_pack("{s:s, s:i, s:I, s:i, s:s}", "name", self->name, "pid",
+    json_t *object = json_pack("{s:s, s:s, s:i, s:I, s:i, s:s, s:b}", "name", self->name, "cgroup",
+                               self->cgroup, "pid",
                                (int)jailed_pid(self->jailed), "start_time",
                                (json_int_t)jailed_start_time(self->jailed), "uid", (int)self->uid,
-                               "network", machine_network_name(self->network));
+                               "network", machine_network_name(self->network), "restored",
+                               self->is_restored);
     if (object && self->net)
         json_object_set_new(object, "net", net_identity(self->net));
     return object;
@@ -230,6 +259,9 @@ int guest_adopt(struct guest **ret, const struct guest_host *host, const json_t 
     if (!self)
         return error_errno(err, ENOMEM, "adopting %s", name);
     self->uid = (uid_t)json_get_int(identity, "uid", 0);
+    snprintf(self->cgroup, sizeof self->cgroup, "%s", json_get_string(identity, "cgroup", name));
+    self->is_adopted = true;
+    self->is_restored = json_get_bool(identity, "restored", false);
     machine_network_parse(json_get_string(identity, "network", "none"), &self->network, NULL);
     int r = jailed_adopt(&self->jailed, host->loop, (pid_t)pid, (uint64_t)start, &jailed_ops, self,
                          err);

@@ -21,12 +21,15 @@
 #include "base/log.h"
 #include "base/sock.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define START_LIMIT_US 30000000   /* QEMU must speak QMP by then */
 #define RECONNECT_US 100000
 #define RECONNECT_MAX_US 5000000
 #define QUIT_LIMIT_US 2000000     /* from quit to kill */
+#define DISK_QDEV "/machine/peripheral/" GUEST_DEVICE_DISK
 #define WORDS_IN_ERROR 400        /* bytes of last words in a message */
 
 const char *guest_state_name(enum guest_state state)
@@ -48,6 +51,14 @@ static void describe_death(struct guest *self, int status, struct error *err)
         error_wrap(err, "starting QEMU");
 }
 
+/* QEMU ends when it cannot load a state; what it said is worth more than that it is gone. */
+static void end_restore(struct guest *self, int status)
+{
+    struct error err;
+    describe_death(self, status, &err);
+    restore_handle_end(self->restore, &err);
+}
+
 /* Reports the end, once. The guest may be freed in there. */
 static void finish(struct guest *self, int status)
 {
@@ -60,6 +71,8 @@ static void finish(struct guest *self, int status)
         net_stop(self->net);
     self->net = net_free(self->net);
     self->qmp = qmp_free(self->qmp);
+    if (self->restore)
+        end_restore(self, status);
     if (self->failure.is_set && !self->is_stop_wanted)
         err = self->failure;
     else if (self->is_stop_wanted)
@@ -68,8 +81,8 @@ static void finish(struct guest *self, int status)
         why = GUEST_END_POWERED_OFF;
     else
         describe_death(self, status, &err);
-    if (self->host->cgroups)
-        cgroup_remove(self->host->cgroups, self->name);
+    if (self->host->cgroups && *self->cgroup)
+        cgroup_remove(self->host->cgroups, self->cgroup);
     if (self->ops.on_ended)
         self->ops.on_ended(self->data, why, &err);
 }
@@ -107,7 +120,7 @@ void guest_handle_net_change(void *data, bool is_up, const char *why)
         self->ops.on_network(self->data, is_up, why);
 }
 
-static void open_network(struct guest *self)
+void guest_open_network(struct guest *self)
 {
     if (self->network == MACHINE_NETWORK_NONE || self->net)
         return;
@@ -131,7 +144,8 @@ static void become_ready(struct guest *self, bool is_running)
         return;
     if (self->state != GUEST_STOPPING)
         timer_stop(self->timer);
-    open_network(self);
+    if (!self->is_restored)
+        guest_open_network(self);
     if (self->ops.on_ready)
         self->ops.on_ready(self->data);
 }
@@ -177,9 +191,56 @@ bool guest_is_up(const struct guest *self)
     return self->is_up;
 }
 
+/* An adopted guest's disk may have been frozen since its identity was written. */
+static void handle_block(void *data, json_t *result, const struct error *err)
+{
+    struct guest *self = data;
+    size_t i;
+    json_t *device;
+    if (err)
+        return;
+    json_array_foreach(result, i, device) {
+        const json_t *inserted = json_object_get(device, "inserted");
+        if (strncmp(json_get_string(device, "qdev", ""), DISK_QDEV, sizeof DISK_QDEV - 1) != 0)
+            continue;
+        snprintf(self->node, sizeof self->node, "%s", json_get_string(inserted, "node-name", ""));
+        if (sscanf(self->node, GUEST_NODE_OVERLAY "-%d", &self->n_overlays) != 1)
+            self->n_overlays = 1;
+    }
+}
+
+void guest_set_ops(struct guest *self, const struct guest_ops *new_ops, void *data)
+{
+    self->ops = *new_ops;
+    self->data = data;
+}
+
+int guest_move(struct guest *self, const char *dir, struct error *err)
+{
+    auto_free char *copy = strdup(dir);
+    if (!copy || rename(self->dir, dir) < 0)
+        return error_errno(err, copy ? errno : ENOMEM, "moving %s", self->dir);
+    char *before = self->dir;
+    self->dir = steal_ptr(&copy);
+    free(before);
+    return 0;
+}
+
+bool guest_is_saving(const struct guest *self)
+{
+    return self->save != NULL;
+}
+
+const char *guest_disk_node(const struct guest *self)
+{
+    return self->node;
+}
+
 static void handle_qmp_ready(void *data)
 {
     struct guest *self = data;
+    if (self->is_adopted)
+        qmp_execute(self->qmp, "query-block", NULL, handle_block, self);
     qmp_execute(self->qmp, "query-status", NULL, handle_status, self);
     qmp_execute(self->qmp, "query-chardev", NULL, handle_chardevs, self);
 }
@@ -194,6 +255,8 @@ static void handle_qmp_event(void *data, const char *name, const json_t *args)
         self->state = GUEST_PAUSED;
     } else if (strcmp(name, "RESUME") == 0 && self->state == GUEST_PAUSED) {
         self->state = GUEST_RUNNING;
+        if (self->restore)
+            restore_handle_resume(self->restore);
     }
     if (strcmp(name, "VSERPORT_CHANGE") == 0 &&
         strcmp(json_get_string(args, "id", ""), GUEST_READY_DEVICE) == 0)
@@ -326,6 +389,11 @@ struct guest *guest_free(struct guest *self)
     self->is_freed = true;
     self->state = GUEST_ENDED;
     self->ops = (struct guest_ops){ 0 };
+    if (self->save)
+        save_cut_off(self->save);
+    if (self->restore)
+        restore_cut_off(self->restore);
+    self->save = NULL;
     self->net = net_free(self->net);
     self->qmp = qmp_free(self->qmp);
     self->jailed = jailed_free(self->jailed);

@@ -73,9 +73,9 @@ struct guest_host {
 };
 
 /* Starts a guest. dir is its own directory, mode 0700, the daemon's; it gets qmp.sock,
- * console.sock, agent.sock, net.sock and overlay.qcow2, and belongs to the guest until guest_free.
- * When the overlay exists already it is used. uid: as root a number that no other guest has
- * (JAIL_UID_FIRST + n), else ignored. dir and spec are copied or used up before this returns.
+ * console.sock, agent.sock, qga.sock, net.sock and overlay.qcow2, and belongs to the guest until
+ * guest_free. When the overlay exists already it is used. uid: as root a number that no other guest
+ * has (JAIL_UID_FIRST + n), else ignored. dir and spec are copied or used up before this returns.
  *
  * What is wrong at once (a bad spec, no QEMU, no bwrap) fails here: guest_failed "starting QEMU:
  * …". What turns out later comes by on_ended. */
@@ -109,6 +109,18 @@ void guest_power_off(struct guest *self, int grace_ms);
 void guest_kill(struct guest *self);
 
 enum guest_state guest_get_state(const struct guest *self);
+/* From here on somebody else is told. The guest has no call under way. */
+void guest_set_ops(struct guest *self, const struct guest_ops *ops, void *data);
+/* Renames the guest's directory; one of that name must not exist or be empty. Its sockets and files go
+ * along. */
+int guest_move(struct guest *self, const char *dir, struct error *err);
+/* A guest_save is under way. */
+bool guest_is_saving(const struct guest *self);
+/* Connects the network of a guest that was restored. on_network follows. */
+void guest_open_network(struct guest *self);
+/* The block node that the guest writes; its file is NODE.qcow2 in the guest's directory. "" without
+ * a disk. */
+const char *guest_disk_node(const struct guest *self);
 /* Closes the host's addresses anew in the guest's network, which loses its connections. */
 void guest_restart_network(struct guest *self, const char *why);
 /* Whether a program in the guest holds the port GUEST_READY_PORT open (hypervisor/guest-args.h): the
@@ -137,6 +149,8 @@ void guest_dbus_socket(struct guest *self, guest_socket_fn done, void *data);
  * answers a second one when the first has gone. Returns a descriptor. */
 int guest_console_connect(struct guest *self, struct error *err);
 int guest_agent_connect(struct guest *self, struct error *err);
+/* The port of the QEMU guest agent. */
+int guest_qga_connect(struct guest *self, struct error *err);
 
 /* Bytes of host memory that are the process's own (RssAnon + RssShmem of /proc/PID/status). */
 int64_t guest_memory_bytes(const struct guest *self);

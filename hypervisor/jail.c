@@ -97,7 +97,7 @@ static void show_files(const struct jail_spec *spec, struct argv *out)
     argv_add(out, "--symlink");
     argv_add(out, "usr/lib");
     argv_add(out, "/lib");
-    if (!spec->for_network)
+    if (!spec->for_network && !spec->is_bare)
         show_all(out, qemu_files, ARRAY_LEN(qemu_files));
     for (size_t i = 0; i < spec->n_binds; i++)
         show(out, "--ro-bind", spec->binds[i].from, spec->binds[i].to);

@@ -14,6 +14,8 @@
  * needed. They must not be used by anything else on the host. */
 #define JAIL_UID_FIRST 2000000u
 #define JAIL_UID_COUNT 60000u
+/* A helper beside a guest has the guest's uid plus this. */
+#define JAIL_UID_HELPER JAIL_UID_COUNT
 
 struct jail_bind {
     const char *from; /* host path */
@@ -25,6 +27,7 @@ struct jail_spec {
     gid_t kvm_gid;    /* with uid: supplementary group that may open /dev/kvm; 0: none */
     bool with_kvm;    /* shows /dev/kvm */
     bool for_network; /* keeps the host's network and may make namespaces: for pasta and passt */
+    bool is_bare;     /* shows the shared libraries and binds, and nothing else */
     const char *tun;  /* device node to show in place of the host's /dev/net/tun; NULL: that one */
     int resolv_fd;    /* for_network: contents of /etc/resolv.conf; 0: no such file */
     int info_fd;      /* bwrap writes {"child-pid":…} here; < 0: nowhere */

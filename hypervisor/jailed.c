@@ -26,7 +26,7 @@ struct jailed {
     char info[JAIL_INFO_MAX + 1];
     size_t n_info;
     struct cgroup_root *cgroups;
-    char cgroup[64];
+    char cgroup[CGROUP_NAME_MAX];
     struct error err;
     int status;
     bool outer_ended, inner_ended, is_kill_wanted;
@@ -168,11 +168,14 @@ static int prepare(struct jailed *self, const struct jailed_spec *spec, struct e
         return error_errno(err, ENOMEM, "building the jail");
     watch_set(self->info_watch, WATCH_READ);
     if (spec->cgroups) {
-        int r = cgroup_create(spec->cgroups, spec->cgroup, &spec->cgroup_limits, err);
+        int r = cgroup_create(spec->cgroups, spec->cgroup, &spec->cgroup_limits, self->cgroup, err);
         if (r < 0)
             return r;
     }
-    return spawn(self, spec, info_theirs, block_theirs, err);
+    int r = spawn(self, spec, info_theirs, block_theirs, err);
+    if (r < 0 && spec->cgroups)
+        cgroup_remove(spec->cgroups, self->cgroup);
+    return r;
 }
 
 static struct jailed *new(struct loop *loop, const struct jailed_ops *ops, void *data)
@@ -188,6 +191,11 @@ static struct jailed *new(struct loop *loop, const struct jailed_ops *ops, void 
     return self;
 }
 
+const char *jailed_cgroup(const struct jailed *self)
+{
+    return self->cgroup;
+}
+
 int jailed_start(struct jailed **ret, struct loop *loop, const struct jailed_spec *spec,
                  const struct jailed_ops *ops, void *data, struct error *err)
 {
@@ -195,8 +203,6 @@ int jailed_start(struct jailed **ret, struct loop *loop, const struct jailed_spe
     if (!self)
         return error_errno(err, ENOMEM, "building the jail");
     self->cgroups = spec->cgroups;
-    if (spec->cgroup)
-        snprintf(self->cgroup, sizeof self->cgroup, "%s", spec->cgroup);
     int r = prepare(self, spec, err);
     if (r < 0) {
         jailed_free(self);

@@ -1,7 +1,7 @@
 /* A running jail: the bwrap process that we started and the jailed process itself.
  *
  * Starting takes a few milliseconds: bwrap tells the outside pid of the jailed process, which
- * stands still until its limits are set. Internal to hypervisor/. */
+ * stands still until its limits are set. For hypervisor/, and for the helpers that farm/ fences. */
 #pragma once
 
 #include "base/process.h"
@@ -15,7 +15,7 @@ struct jailed_spec {
     size_t n_fds;
     int64_t file_bytes;              /* RLIMIT_FSIZE */
     struct cgroup_root *cgroups;     /* NULL: none */
-    const char *cgroup;              /* name of the group */
+    const char *cgroup;              /* name of the group, as far as it is free */
     struct cgroup_limits cgroup_limits;
 };
 
@@ -29,6 +29,8 @@ struct jailed_ops {
 
 struct jailed;
 
+/* The name that its group got; "" without one. */
+const char *jailed_cgroup(const struct jailed *self);
 int jailed_start(struct jailed **ret, struct loop *loop, const struct jailed_spec *spec,
                  const struct jailed_ops *ops, void *data, struct error *err);
 /* Takes over a jailed process of an earlier daemon. on_started is not called. */

@@ -104,6 +104,8 @@ int machine_check(const struct machine_spec *self, struct error *err)
         r = check_range("width", self->width, MACHINE_SIDE_MIN, MACHINE_SIDE_MAX, err);
     if (r == 0)
         r = check_range("height", self->height, MACHINE_SIDE_MIN, MACHINE_SIDE_MAX, err);
+    if (r == 0 && self->origin && self->origin->n_layers > GUEST_LAYERS_MAX)
+        r = error_set(err, ERROR_BAD_VALUE, "a chain of more than %d disk layers", GUEST_LAYERS_MAX);
     if (r == 0)
         r = check_boot(self, err);
     return r == 0 ? check_disk(self, err) : r;

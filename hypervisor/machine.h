@@ -17,6 +17,15 @@ enum machine_network { MACHINE_NETWORK_NONE, MACHINE_NETWORK_NAT };
 #define MACHINE_NAME_MAX 31             /* id_is_valid(): it becomes a file and a process name */
 #define MACHINE_CMDLINE_MAX 2000        /* the kernel takes 2047 bytes on x86 */
 
+/* What a guest is restored from instead of being powered on: it starts with this RAM and waits for a
+ * state (hypervisor/restore.h). */
+#define GUEST_LAYERS_MAX 32 /* frozen overlays in a chain */
+struct machine_origin {
+    int ram_fd;                /* a sealed memfd of memory_mib, mapped privately */
+    const char *const *layers; /* immutable overlays above base_disk, bottom first; shown by path */
+    size_t n_layers;
+};
+
 /* All strings are borrowed for the length of the call that takes the spec. */
 struct machine_spec {
     enum machine_profile profile;
@@ -30,6 +39,7 @@ struct machine_spec {
     const char *cmdline;   /* NULL: empty; only with kernel */
     const char *base_disk; /* NULL: no disk. An absolute path, immutable, readable by everybody */
     const char *base_format; /* "qcow2" or "raw"; NULL: "qcow2" */
+    const struct machine_origin *origin; /* NULL: power-on */
     int64_t disk_bytes;    /* size of the overlay; at least the base's; a multiple of 512 */
     char mac[18];          /* "52:54:00:…"; only with a network */
     char uuid[37];         /* SMBIOS system UUID */

@@ -85,26 +85,6 @@ int net_egress_parse(const char *name, enum net_egress *ret, struct error *err)
 
 /* --- What is needed -------------------------------------------------------------------------- */
 
-/* Beside the running program, in the build tree, or installed. */
-static int find_helper(char out[4096])
-{
-    static const char *const places[] = { "", "../hypervisor/", "../../hypervisor/",
-                                          "../libexec/deskfarm/" };
-    char self[3072];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0)
-        return -ENOENT;
-    self[n] = 0;
-    char *slash = strrchr(self, '/');
-    slash[1] = 0;
-    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        snprintf(out, 4096, "%s%sdeskfarm-netns", self, places[i]);
-        if (access(out, X_OK) == 0)
-            return 0;
-    }
-    return -ENOENT;
-}
-
 static int check_tun(struct error *err)
 {
     auto_fd int fd = open(TUN, O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -122,7 +102,7 @@ int net_check(struct error *err)
         if (access(programs[i], X_OK) < 0)
             return error_set(err, ERROR_UNSUPPORTED, "there is no %s (Debian packages passt and "
                              "bubblewrap)", programs[i]);
-    if (find_helper(helper) < 0)
+    if (process_find_helper("hypervisor", "deskfarm-netns", helper) < 0)
         return error_set(err, ERROR_UNSUPPORTED, "deskfarm-netns is not where it was installed");
     return check_tun(err);
 }
@@ -299,7 +279,7 @@ static int start_chain(struct net *self, struct error *err)
     int r = net_check(err);
     if (r < 0)
         return r;
-    if (find_helper(helper) < 0)
+    if (process_find_helper("hypervisor", "deskfarm-netns", helper) < 0)
         return error_set(err, ERROR_UNSUPPORTED, "deskfarm-netns is missing");
     auto_free char *tun = NULL;
     r = prepare_tun(self, &tun, err);

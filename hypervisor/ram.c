@@ -42,6 +42,31 @@ int ram_find_mapping(pid_t pid, struct ram_mapping *ret, struct error *err)
     return 0;
 }
 
+int ram_check_capabilities(uint64_t effective, struct error *err)
+{
+    const bool may_trace = effective & (UINT64_C(1) << 19), may_override = effective & (UINT64_C(1) << 1);
+    if (may_trace && may_override)
+        return 0;
+    return error_set(err, ERROR_UNSUPPORTED, "checkpoints, forks and hibernation read the guests' memory, and this "
+                     "daemon lacks %s%s%s: add it to CapabilityBoundingSet of its service unit, or run it as an "
+                     "ordinary user", may_trace ? "" : "CAP_SYS_PTRACE", may_trace || may_override ? "" : " and ",
+                     may_override ? "" : "CAP_DAC_OVERRIDE");
+}
+
+int ram_check_privilege(struct error *err)
+{
+    unsigned long long effective = 0;
+    char line[256];
+    FILE *f = geteuid() == 0 ? fopen("/proc/self/status", "re") : NULL;
+    if (!f)
+        return 0;
+    bool is_known = false;
+    while (!is_known && fgets(line, sizeof line, f))
+        is_known = sscanf(line, "CapEff: %llx", &effective) == 1;
+    fclose(f);
+    return is_known ? ram_check_capabilities(effective, err) : 0;
+}
+
 int ram_check_access(pid_t pid, struct error *err)
 {
     struct ram_mapping mapping;

@@ -15,5 +15,11 @@ struct ram_mapping {
     uint64_t start, end; /* addresses in that process */
 };
 int ram_find_mapping(pid_t pid, struct ram_mapping *ret, struct error *err);
+/* Whether this process may look into the memory of jails that it starts at all: an ordinary user may,
+ * because it made their user namespace; root must not have lost CAP_SYS_PTRACE and CAP_DAC_OVERRIDE, as it
+ * does under a service unit that bounds its capabilities. unsupported, with what to do. */
+int ram_check_privilege(struct error *err);
+/* The same of a list of effective capabilities, as /proc/PID/status has it (CapEff). Pure. */
+int ram_check_capabilities(uint64_t effective, struct error *err);
 /* Opens /proc/PID/mem and reads the first page of the mapping. */
 int ram_check_access(pid_t pid, struct error *err);

@@ -63,6 +63,7 @@ struct display {
     int64_t watched_since_us, last_change_us;
     struct cursor cursor;
 
+    struct past *past;
     struct settle_history *history;
     struct stills *stills;
     struct list observers;
@@ -235,6 +236,7 @@ static void drop_pixels(struct display *self)
     self->frame = frame_unref(self->frame);
     for (int i = 0; i < DISPLAY_FRAMES_KEPT; i++)
         self->kept[i] = frame_unref(self->kept[i]);
+    past_drop_pixels(self->past);
     self->fb = framebuffer_free(self->fb);
     tiles_reset(self->tiles);
     timer_stop(self->pace);
@@ -502,10 +504,11 @@ struct display *display_new(struct loop *loop, struct worker_pool *pool,
     self->pace = timer_new(loop, handle_pace, self);
     self->turn = defer_new(loop, handle_turn, self);
     self->tiles = tiles_new();
+    self->past = past_new();
     self->history = settle_history_new();
     self->stills = stills_new(loop, pool, STILLS_CACHE_BYTES);
-    if (!self->linger || !self->pace || !self->turn || !self->tiles || !self->history ||
-        !self->stills)
+    if (!self->linger || !self->pace || !self->turn || !self->tiles || !self->past ||
+        !self->history || !self->stills)
         return destroy(self);
     return self;
 }
@@ -513,6 +516,7 @@ struct display *display_new(struct loop *loop, struct worker_pool *pool,
 static struct display *destroy(struct display *self)
 {
     stills_free(self->stills);
+    past_free(self->past);
     settle_history_free(self->history);
     tiles_free(self->tiles);
     timer_free(self->linger);
@@ -581,7 +585,13 @@ struct frame *display_frame_by_id(const struct display *self, int64_t id)
     for (int i = 0; i < DISPLAY_FRAMES_KEPT; i++)
         if (self->kept[i] && self->kept[i]->id == id)
             return self->kept[i];
-    return NULL;
+    struct past_frame past;
+    return past_find(self->past, id, &past) ? past.frame : NULL;
+}
+
+struct past *display_past(const struct display *self)
+{
+    return self->past;
 }
 
 int64_t display_frame_id(const struct display *self)

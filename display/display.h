@@ -17,6 +17,7 @@
 #include "base/worker.h"
 #include "display/cursor.h"
 #include "display/frame.h"
+#include "display/past.h"
 #include "display/settle-history.h"
 #include "display/source.h"
 
@@ -104,6 +105,8 @@ struct frame *display_frame(const struct display *self);
 void display_flush(struct display *self);
 /* A kept frame, borrowed, or NULL. */
 struct frame *display_frame_by_id(const struct display *self, int64_t id);
+/* Frames that answers named; whoever answers says which. */
+struct past *display_past(const struct display *self);
 /* The id of the newest frame ever published, 0 before the first; stale while unobserved. */
 int64_t display_frame_id(const struct display *self);
 

@@ -5,7 +5,7 @@ static json_t *number_schema(const struct action_field *field, const char *type)
 {
     json_t *schema = json_pack("{s:s}", "type", type);
     if (schema && field->has_limits) {
-        bool is_integer = field->kind == ACTION_FIELD_INTEGER;
+        bool is_integer = field->kind != ACTION_FIELD_NUMBER;
         json_object_set_new(schema, "minimum",
                             is_integer ? json_integer((json_int_t)field->min)
                                        : json_real(field->min));
@@ -53,6 +53,7 @@ static json_t *value_schema(const struct action_field *field)
 {
     switch (field->kind) {
     case ACTION_FIELD_NUMBER: return number_schema(field, "number");
+    case ACTION_FIELD_FRAME:
     case ACTION_FIELD_INTEGER: return number_schema(field, "integer");
     case ACTION_FIELD_BOOLEAN: return json_pack("{s:s}", "type", "boolean");
     case ACTION_FIELD_ENUM: return enum_schema(field);

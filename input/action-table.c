@@ -7,7 +7,7 @@
 static const char *const button_names[] = { "left", "right", "middle", "back", "forward", NULL };
 static const char *const direction_names[] = { "up", "down", "left", "right", NULL };
 static const char *const unit_names[] = { "notch", "pixel", NULL };
-static const char *const wait_names[] = { "settled", "change", NULL };
+static const char *const wait_names[] = { "settled", "change", "pixel", "image", "text", "window", NULL };
 static const char *const format_names[] = { "png", "jpeg", "webp", NULL };
 
 #define AT(member) .offset = offsetof(struct action, member)
@@ -78,7 +78,7 @@ static const char *const format_names[] = { "png", "jpeg", "webp", NULL };
              "Whether to wait until the screen is quiet since the last input."),                   \
         SETTLE_TIMES,                                                                              \
     {                                                                                              \
-        .name = "if_changed_since", .kind = ACTION_FIELD_STRING, AT(if_changed_since),             \
+        .name = "if_changed_since", .kind = ACTION_FIELD_FRAME, AT(if_changed_since),              \
         LIMITS(1, ACTION_FRAME_MAX),                                                               \
         .text = "A frame id: answers \"unchanged\" while it is current."                           \
     }
@@ -221,9 +221,23 @@ static const struct action_field wait_fields[] = {
 };
 static const struct action_field wait_for_fields[] = {
     CHOICE("kind", kind, wait_names, "\"settled\"",
-           "Until the screen is quiet, or only until it changes."),
+           "Until the screen is quiet, until it changes, until a pixel has a colour, until a picture or a text "
+           "is on it, or until a window has a title."),
     SETTLE_TIMES,
-    REGION("Only changes inside count."),
+    REGION("Only what is inside counts."),
+    { .name = "x", .kind = ACTION_FIELD_NUMBER, AT(x), HAS(has_x), .text = "Of a pixel." },
+    { .name = "y", .kind = ACTION_FIELD_NUMBER, AT(y), HAS(has_y), .text = "Of a pixel." },
+    { .name = "color", .kind = ACTION_FIELD_STRING, LIMITS(7, 7), .text = "Of a pixel: #rrggbb." },
+    { .name = "picture", .kind = ACTION_FIELD_STRING, LIMITS(4, 1400000),
+      .text = "Of an image: a PNG in base64; transparent pixels match anything." },
+    { .name = "tolerance", .kind = ACTION_FIELD_INTEGER, LIMITS(0, 255),
+      .text = "By how much each channel may differ; without it 0 for a pixel, 24 for an image." },
+    { .name = "min_score", .kind = ACTION_FIELD_NUMBER, LIMITS(0.5, 1), .default_json = "0.95",
+      .text = "Share of an image's pixels that must match." },
+    { .name = "text", .kind = ACTION_FIELD_STRING, LIMITS(1, 256),
+      .text = "Of text: part of a line on the screen, whatever the spaces; of window: part of a title." },
+    { .name = "absent", .kind = ACTION_FIELD_BOOLEAN, .default_json = "false",
+      .text = "Until it is not there." },
 };
 static const struct action_field screenshot_fields[] = { REGION("The part to show."), IMAGE };
 static const struct action_field zoom_fields[] = {
@@ -255,10 +269,12 @@ const struct action_row action_table[ACTION_COUNT] = {
     [ACTION_KEY_DOWN] = { "key_down", "Presses keys, which stay down.", ROW(key_state_fields) },
     [ACTION_KEY_UP] = { "key_up", "Releases keys that key_down pressed.", ROW(key_state_fields) },
     [ACTION_HOLD_KEY] = { "hold_key", "Holds a chord down for a time.", ROW(hold_key_fields) },
-    [ACTION_TYPE] = { "type", "Types text on the guest's keyboard layout, all of it or nothing.",
+    [ACTION_TYPE] = { "type", "Types text on the guest's keyboard layout, all of it or nothing. What "
+                      "the layout lacks goes by the helper in the guest's desktop, in any script; "
+                      "without one it is `untypable`.",
                       ROW(type_fields) },
     [ACTION_WAIT] = { "wait", "Waits for a fixed time.", ROW(wait_fields) },
-    [ACTION_WAIT_FOR] = { "wait_for", "Waits until the screen has settled or changed.",
+    [ACTION_WAIT_FOR] = { "wait_for", "Waits until the screen has settled, changed, or shows something.",
                           ROW(wait_for_fields) },
     [ACTION_SCREENSHOT] = { "screenshot", "Takes a screenshot.", ROW(screenshot_fields) },
     [ACTION_ZOOM] = { "zoom", "Takes a screenshot of a region at full resolution.",

@@ -43,16 +43,33 @@ static int parse_number(const struct place *p, const json_t *value)
     return 0;
 }
 
-static int parse_integer(const struct place *p, const json_t *value)
+static int read_integer(const struct place *p, const json_t *value, double *ret)
 {
-    double v = json_number_value(value);
+    double v = *ret = json_number_value(value);
     if (!json_is_number(value) || v != floor(v))
         return bad_type(p, "an integer", value);
     if (v < p->field->min || v > p->field->max)
         return error_set(p->err, ERROR_BAD_VALUE, "%s: %.10g is outside %.10g to %.10g", p->where,
                          v, p->field->min, p->field->max);
-    *(int *)place_value(p) = (int)v;
     return 0;
+}
+
+static int parse_integer(const struct place *p, const json_t *value)
+{
+    double v;
+    int r = read_integer(p, value, &v);
+    if (r >= 0)
+        *(int *)place_value(p) = (int)v;
+    return r;
+}
+
+static int parse_frame(const struct place *p, const json_t *value)
+{
+    double v;
+    int r = read_integer(p, value, &v);
+    if (r >= 0)
+        *(int64_t *)place_value(p) = (int64_t)v;
+    return r;
 }
 
 static int parse_boolean(const struct place *p, const json_t *value)
@@ -86,7 +103,6 @@ static int parse_enum(const struct place *p, const json_t *value)
     return error_set(p->err, ERROR_BAD_VALUE, "%s: '%.40s' is none of %s", p->where, name, all);
 }
 
-/* A frame id goes into its array, text onto the heap. */
 static int parse_string(const struct place *p, const json_t *value)
 {
     if (!json_is_string(value))
@@ -99,10 +115,6 @@ static int parse_string(const struct place *p, const json_t *value)
     if (size < (size_t)p->field->min || strlen(text) != size)
         return error_set(p->err, ERROR_BAD_VALUE, "%s: %s", p->where,
                          size ? "contains the character NUL" : "is empty");
-    if (p->field->offset == offsetof(struct action, if_changed_since)) {
-        memcpy(p->action->if_changed_since, text, size + 1);
-        return 0;
-    }
     p->action->text = strndup(text, size);
     p->action->text_size = size;
     return p->action->text ? 0 : error_errno(p->err, ENOMEM, "%s", p->where);
@@ -239,7 +251,7 @@ static int parse_value(const struct place *p, const json_t *value)
         [ACTION_FIELD_BOOLEAN] = parse_boolean, [ACTION_FIELD_ENUM] = parse_enum,
         [ACTION_FIELD_STRING] = parse_string,   [ACTION_FIELD_CHORD] = parse_held,
         [ACTION_FIELD_KEYS] = parse_keys,       [ACTION_FIELD_PATH] = parse_path,
-        [ACTION_FIELD_REGION] = parse_region,
+        [ACTION_FIELD_REGION] = parse_region,   [ACTION_FIELD_FRAME] = parse_frame,
     };
     int r = parsers[p->field->kind](p, value);
     if (r >= 0 && p->field->has_offset)
@@ -295,11 +307,18 @@ static int parse_field(struct action *action, const struct action_field *field,
     snprintf(path, sizeof path, "%s.%s", where, field->name);
     struct place place = { field, action, path, err };
     const json_t *value = json_object_get(object, field->name);
+    if (value && !field->offset) {
+        struct action scratch = { 0 };
+        place.action = &scratch;
+        int r = parse_value(&place, value);
+        action_deinit(&scratch);
+        return r;
+    }
     if (value)
         return parse_value(&place, value);
     if (field->is_required)
         return error_set(err, ERROR_MISSING_FIELD, "%s: is missing", path);
-    if (!field->default_json)
+    if (!field->default_json || !field->offset)
         return 0;
     auto_json json_t *fallback = json_loads(field->default_json, JSON_DECODE_ANY, NULL);
     return fallback ? parse_value(&place, fallback) : error_errno(err, ENOMEM, "%s", path);
@@ -342,6 +361,8 @@ int action_parse(struct action *ret, const json_t *object, const char *where, st
         r = parse_field(&action, &row->fields[i], object, where, err);
     if (r >= 0)
         r = check_action(&action, object, where, err);
+    if (r >= 0 && action.type == ACTION_WAIT_FOR)
+        action.wanted = json_incref((json_t *)(uintptr_t)object);
     if (r < 0)
         action_deinit(&action);
     else
@@ -357,6 +378,7 @@ void action_deinit(struct action *self)
     free(self->text);
     free(self->path.points);
     free(self->keys.chords);
+    json_decref(self->wanted);
     *self = (struct action){ 0 };
 }
 

@@ -19,7 +19,6 @@ enum {
     ACTION_CHORDS_MAX = 100, /* chords of one key action */
     ACTION_WAIT_MAX_MS = 300000,
     ACTION_SCROLL_MAX = 100, /* notches */
-    ACTION_FRAME_MAX = 64,   /* bytes of a frame id */
 };
 
 enum action_type {
@@ -45,7 +44,7 @@ enum action_type {
 
 enum scroll_direction { SCROLL_UP, SCROLL_DOWN, SCROLL_LEFT, SCROLL_RIGHT };
 enum scroll_unit { SCROLL_NOTCH, SCROLL_PIXEL }; /* 120 pixels are one notch */
-enum wait_kind { WAIT_SETTLED, WAIT_CHANGE };
+enum wait_kind { WAIT_SETTLED, WAIT_CHANGE, WAIT_PIXEL, WAIT_IMAGE, WAIT_TEXT, WAIT_WINDOW };
 enum image_format { IMAGE_PNG, IMAGE_JPEG, IMAGE_WEBP };
 
 struct action_point {
@@ -57,6 +56,8 @@ struct action_region {
 };
 
 /* Chords played one after the other. */
+#define ACTION_FRAME_MAX 9007199254740991.0 /* 2^53 - 1: what a JSON number holds exactly */
+
 struct action_keys {
     struct chord *chords;
     size_t n_chords;
@@ -102,6 +103,7 @@ struct action {
 
     int kind; /* wait_for: enum wait_kind */
     int first_ms, quiet_ms, max_ms;
+    json_t *wanted; /* wait_for: the object itself, for fields that have no place here; owned */
 
     bool has_region;
     struct action_region region;
@@ -109,7 +111,7 @@ struct action {
     int format;        /* enum image_format */
     int quality;       /* 1–100, JPEG and WebP */
     bool with_cursor, settle;
-    char if_changed_since[ACTION_FRAME_MAX + 1]; /* frame id or "" */
+    int64_t if_changed_since; /* frame id, 0: none */
 };
 
 /* Parses one action. where ("actions[2]") starts every message: "actions[2].x: …". On success the
@@ -128,6 +130,7 @@ bool action_is_control(const struct action *self);
 enum action_field_kind {
     ACTION_FIELD_NUMBER,  /* double; min and max count, none for coordinates (has_limits false) */
     ACTION_FIELD_INTEGER, /* int; min and max count */
+    ACTION_FIELD_FRAME,   /* int64_t; a frame id */
     ACTION_FIELD_BOOLEAN,
     ACTION_FIELD_ENUM,   /* one of values */
     ACTION_FIELD_STRING, /* at most max bytes */
@@ -145,7 +148,7 @@ struct action_field {
     const char *const *values; /* ENUM: NULL-terminated */
     const char *default_json;  /* as JSON text, NULL: none */
     const char *text;          /* one sentence for documents */
-    size_t offset, has_offset; /* where in struct action; has_offset 0: no flag */
+    size_t offset, has_offset; /* where in struct action; 0: nowhere, only checked; no flag */
 };
 
 struct action_row {

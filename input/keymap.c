@@ -166,21 +166,36 @@ static const struct {
 };
 
 /* What a dead key makes: pairs of base letter and result; alone it is typed with a space, or by
- * pressing it twice where X's compose tables make something else of dead key and space. */
+ * pressing it twice where X's compose tables make something else of dead key and space. Only what
+ * Unicode composes of the two is here, because toolkits agree on that: their own tables differ
+ * from X's in the rest (a dead_stroke and o, a dead_belowcomma and space). */
 static const struct {
     uint32_t dead;
     uint32_t alone;
     bool is_twice;
     const char *pairs;
 } dead_keys[] = {
-    { XKB_KEY_dead_grave, '`', false, "aàeèiìoòuùnǹAÀEÈIÌOÒUÙNǸ" },
-    { XKB_KEY_dead_acute, 0xb4, true, "aáeéiíoóuúyýcćnńsśzźlĺrŕAÁEÉIÍOÓUÚYÝCĆNŃSŚZŹLĹRŔ" },
-    { XKB_KEY_dead_circumflex, '^', false, "aâeêiîoôuûcĉgĝhĥjĵsŝwŵyŷAÂEÊIÎOÔUÛCĈGĜHĤJĴSŜWŴYŶ" },
-    { XKB_KEY_dead_tilde, '~', false, "aãnñoõiĩuũAÃNÑOÕIĨUŨ" },
-    { XKB_KEY_dead_diaeresis, 0xa8, true, "aäeëiïoöuüyÿAÄEËIÏOÖUÜYŸ" },
-    { XKB_KEY_dead_cedilla, 0xb8, true, "cçsşCÇSŞ" },
-    { XKB_KEY_dead_caron, 0x2c7, true, "cčdďeěnňrřsštťzžCČDĎEĚNŇRŘSŠTŤZŽ" },
-    { XKB_KEY_dead_abovering, 0xb0, true, "aåuůAÅUŮ" },
+    { XKB_KEY_dead_grave, '`', false, "aàeèiìoòuùnǹwẁyỳAÀEÈIÌOÒUÙNǸWẀYỲеѐиѝЕЀИЍ" },
+    { XKB_KEY_dead_acute, 0xb4, true,
+      "aáeéiíoóuúyýcćnńsśzźlĺrŕgǵkḱmḿpṕwẃAÁEÉIÍOÓUÚYÝCĆNŃSŚZŹLĹRŔGǴKḰMḾPṔWẂ"
+      "αάεέηήιίοόυύωώΑΆΕΈΗΉΙΊΟΌΥΎΩΏгѓкќГЃКЌ" },
+    { XKB_KEY_dead_circumflex, '^', false,
+      "aâeêiîoôuûcĉgĝhĥjĵsŝwŵyŷzẑAÂEÊIÎOÔUÛCĈGĜHĤJĴSŜWŴYŶZẐ" },
+    { XKB_KEY_dead_tilde, '~', false, "aãnñoõiĩuũeẽvṽyỹAÃNÑOÕIĨUŨEẼVṼYỸ" },
+    { XKB_KEY_dead_diaeresis, 0xa8, true,
+      "aäeëiïoöuüyÿhḧwẅxẍtẗAÄEËIÏOÖUÜYŸHḦWẄXẌιϊυϋΙΪΥΫеёіїЕЁІЇ" },
+    { XKB_KEY_dead_cedilla, 0xb8, true, "cçsşgģkķlļnņrŗtţeȩdḑhḩCÇSŞGĢKĶLĻNŅRŖTŢEȨDḐHḨ" },
+    { XKB_KEY_dead_caron, 0x2c7, true,
+      "cčdďeěnňrřsštťzžlľaǎiǐoǒuǔgǧkǩjǰhȟCČDĎEĚNŇRŘSŠTŤZŽLĽAǍIǏOǑUǓGǦKǨHȞ" },
+    { XKB_KEY_dead_abovering, 0xb0, true, "aåuůwẘyẙAÅUŮ" },
+    { XKB_KEY_dead_macron, 0xaf, true, "aāeēiīoōuūyȳgḡAĀEĒIĪOŌUŪYȲGḠиӣуӯИӢУӮ" },
+    { XKB_KEY_dead_breve, 0x2d8, true, "aăeĕgğiĭoŏuŭAĂEĔGĞIĬOŎUŬуўийжӂУЎИЙЖӁ" },
+    { XKB_KEY_dead_abovedot, 0x2d9, true,
+      "cċeėgġzżaȧoȯbḃdḋfḟhḣmṁnṅpṗrṙsṡtṫwẇxẋyẏCĊEĖGĠIİZŻAȦOȮBḂDḊFḞHḢMṀNṄPṖRṘSṠTṪWẆXẊYẎ" },
+    { XKB_KEY_dead_doubleacute, 0x2dd, true, "oőuűOŐUŰуӳУӲ" },
+    { XKB_KEY_dead_ogonek, 0x2db, true, "aąeęiįuųoǫAĄEĘIĮUŲOǪ" },
+    { XKB_KEY_dead_belowdot, 0, false,
+      "aạeẹiịoọuụyỵbḅdḍhḥkḳlḷmṃnṇrṛsṣtṭvṿwẉzẓAẠEẸIỊOỌUỤYỴBḄDḌHḤKḲLḶMṂNṆRṚSṢTṬVṾWẈZẒ" },
 };
 
 static size_t table_position(const struct table *table, uint32_t symbol)
@@ -231,7 +246,9 @@ static void add_key(struct keymap *self, struct xkb_state *state, uint16_t code,
     xkb_keysym_t keysym = xkb_state_key_get_one_sym(state, code + XKB_OFFSET);
     table_add(&self->keysyms, keysym, stroke);
     uint32_t character = xkb_keysym_to_utf32(keysym);
-    if (character >= 0x20 && character != 0x7f)
+    /* X's compose table makes two letters of each Arabic ligature and of five Khmer keys. */
+    bool is_pair = (character >= 0xfef5 && character <= 0xfefc) || (character >= 0x17fb && character <= 0x17ff);
+    if (character >= 0x20 && character != 0x7f && !is_pair)
         table_add(&self->characters, character, stroke);
 }
 
@@ -356,12 +373,13 @@ static int find_dead(const struct keymap *self, uint32_t character, struct keyma
         const struct entry *dead = table_find(&self->keysyms, dead_keys[i].dead);
         if (!dead)
             continue;
-        const struct entry *base = character != dead_keys[i].alone
-                                       ? table_find(&self->characters,
-                                                    find_base(dead_keys[i].pairs, character))
-                                   : dead_keys[i].is_twice ? dead
-                                                           : table_find(&self->characters, ' ');
-        if (!base)
+        bool is_alone = character == dead_keys[i].alone;
+        uint32_t under = is_alone ? ' ' : find_base(dead_keys[i].pairs, character);
+        /* Compose tables go by keysym: a U3A9 is no Greek_OMEGA. */
+        const struct entry *base = is_alone && dead_keys[i].is_twice
+                                       ? dead
+                                       : table_find(&self->keysyms, xkb_utf32_to_keysym(under));
+        if (under == 0 || !base)
             continue;
         ret[0] = dead->stroke;
         ret[1] = base->stroke;
@@ -373,10 +391,15 @@ static int find_dead(const struct keymap *self, uint32_t character, struct keyma
 int keymap_find_character(const struct keymap *self, uint32_t character,
                           struct keymap_stroke ret[KEYMAP_STROKES_MAX])
 {
-    if (character == '\n' || character == '\t') {
-        ret[0] = (struct keymap_stroke){ character == '\n' ? KEY_ENTER : KEY_TAB, 0 };
-        return 1;
-    }
+    static const struct {
+        uint32_t character;
+        uint16_t code;
+    } controls[] = { { '\n', KEY_ENTER }, { '\t', KEY_TAB }, { '\b', KEY_BACKSPACE } };
+    for (size_t i = 0; i < ARRAY_LEN(controls); i++)
+        if (character == controls[i].character) {
+            ret[0] = (struct keymap_stroke){ controls[i].code, 0 };
+            return 1;
+        }
     const struct entry *entry = table_find(&self->characters, character);
     if (!entry)
         return find_dead(self, character, ret);

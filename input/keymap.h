@@ -1,11 +1,12 @@
 /* A guest's keyboard layout: which key, with which modifiers, makes a character or keysym.
  *
  * Built once per layout from xkbcommon's data (rules evdev, model pc105) into two sorted tables of
- * about 200 rows. Immutable and counted, so sandboxes share it. The layouts that are tested are
- * `us` and `de`. Keys that make no character (Return, F5, Control_L, media keys, keypad) have the
+ * about 200 rows. Immutable and counted, so sandboxes share it. Every layout of xkeyboard-config is
+ * tested against xkbcommon's own state and X's compose table. Keys that make no character (Return, F5, Control_L, media keys, keypad) have the
  * evdev code of their position whatever the layout is; the keypad's meaning depends on the guest's
- * NumLock, which nobody outside knows. A character on a dead key is dead key, then space or the
- * base letter. */
+ * NumLock, which nobody outside knows. A character on a dead key is dead key, then the base letter,
+ * a space, or the dead key again. What stands on a fifth level, in a second group, or behind two dead
+ * keys is not found. */
 #pragma once
 
 #include "base/error.h"

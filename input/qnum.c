@@ -79,3 +79,11 @@ uint16_t qnum_from_evdev(uint16_t code)
         return code;
     return code < ARRAY_LEN(table) ? table[code] : 0;
 }
+
+uint16_t qnum_to_evdev(uint32_t qnum)
+{
+    for (uint16_t code = KEY_ESC; qnum > 0 && code < KEY_MICMUTE; code++)
+        if (qnum_from_evdev(code) == qnum)
+            return code;
+    return 0;
+}

@@ -7,3 +7,5 @@
  * becomes bit 7 (qapi/ui.json KeyValue "number", org.qemu.Display1.Keyboard). 0 when QEMU 7.2 has
  * none that leads back to the same evdev code. */
 uint16_t qnum_from_evdev(uint16_t code);
+/* The evdev code that has this qnum; 0 when none has. */
+uint16_t qnum_to_evdev(uint32_t qnum);

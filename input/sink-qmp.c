@@ -10,6 +10,11 @@
  * outbox holds. A ring that cannot be read (no driver yet: QEMU's PS/2 devices take the events)
  * holds nobody up, nor does a QEMU without that command.
  *
+ * A flush behind a button ends when the guest's driver has taken the events: its rings are as full of
+ * buffers again as they ever were. From then on time counts between two changes of a button, which a
+ * guest that stood still would else see closer together than its libinput lets pass. After
+ * RING_WAIT_MS the flush ends all the same.
+ *
  * What is behind the guest's driver is out of sight: a guest whose X server does not run for 50 ms
  * while text arrives at full speed can still lose some of it in its own evdev buffers.
  *
@@ -40,6 +45,8 @@ struct item {
     json_t *arguments;
     int n_buffers;
     bool is_sent;
+    bool is_button;    /* a flush: waits until the guest has taken a button */
+    int64_t asked_us;  /* since when it does; 0: not yet */
     sink_done_fn done;
     void *data;
 };
@@ -51,7 +58,7 @@ struct sink_qmp {
     void *submit_data;
     struct defer *advance;
     struct timer *poll;
-    struct list items; /* sent events that are not answered, then those that wait */
+    struct list items; /* sent events that are not answered, and all that waits */
     size_t n_items;
     uint64_t n_submitted, n_answered; /* commands of all kinds */
     bool is_failed;                   /* a command failed: QMP is gone or input-send-event is */
@@ -63,7 +70,33 @@ struct sink_qmp {
     int n_asked;           /* rings whose answer is missing */
     int room;              /* free buffers, as far as known */
     int64_t full_since_us; /* 0: not full */
+    int most[RINGS_MAX];   /* buffers that a ring ever had free: all of them */
+    bool is_taken;         /* all rings had as many when they were asked last */
+    bool has_button;       /* a button was sent since the last flush */
 };
+
+static struct item *first_item(struct sink_qmp *self)
+{
+    return list_empty(&self->items) ? NULL : list_first(&self->items, struct item, link);
+}
+
+/* Skips flushes that wait for the guest: events behind them go out meanwhile. */
+static struct item *first_sent(struct sink_qmp *self)
+{
+    struct item *item;
+    list_for_each(item, &self->items, link)
+    {
+        if (item->is_sent)
+            return item;
+    }
+    return NULL;
+}
+
+static bool waits_for_button(struct sink_qmp *self)
+{
+    const struct item *item = first_item(self);
+    return item && item->asked_us > 0;
+}
 
 static void item_free(struct sink_qmp *self, struct item *item)
 {
@@ -137,6 +170,9 @@ static void handle_ring(void *data, const json_t *result)
     if (available && used) {
         uint16_t room = (uint16_t)(json_get_int(available, "idx", 0) -
                                    json_get_int(used, "idx", 0));
+        int *most = &self->most[self->n_rings - self->n_asked];
+        *most = MAX(*most, room);
+        self->is_taken &= room == *most;
         self->room = MIN(self->room, room);
     }
     if (--self->n_asked == 0 && self->room < RING_ROOM) {
@@ -145,6 +181,8 @@ static void handle_ring(void *data, const json_t *result)
         timer_start(self->poll, RING_POLL_MS * 1000);
     } else if (self->n_asked == 0) {
         self->full_since_us = 0;
+        if (!self->is_taken && waits_for_button(self))
+            timer_start(self->poll, RING_POLL_MS * 1000);
     }
     defer_request(self->advance);
 }
@@ -160,6 +198,7 @@ static void ask_rings(struct sink_qmp *self)
 {
     /* A ring that cannot be read does not lower it. */
     self->room = 2 * RING_ROOM;
+    self->is_taken = true;
     self->n_asked = self->n_rings;
     for (int i = 0; i < self->n_rings; i++)
         command(self, "x-query-virtio-queue-element",
@@ -184,19 +223,14 @@ static bool has_room(struct sink_qmp *self, int n)
 
 /* --- The outbox ------------------------------------------------------------------------------- */
 
-static struct item *first_item(struct sink_qmp *self)
-{
-    return list_empty(&self->items) ? NULL : list_first(&self->items, struct item, link);
-}
-
-/* Answers come in order, so the first event is the one that was answered. */
+/* Answers come in order, so the first event on the way is the one that was answered. */
 static void handle_sent(void *data, const json_t *result)
 {
     struct sink_qmp *self = data;
     if (!take_answer(self))
         return;
-    struct item *item = first_item(self);
-    if (item && item->is_sent)
+    struct item *item = first_sent(self);
+    if (item)
         item_free(self, item);
     self->is_failed |= !result;
     defer_request(self->advance);
@@ -228,6 +262,22 @@ static void drop_items(struct sink_qmp *self)
     }
 }
 
+/* Whether a flush may end. Asks the rings when that is not known, and advances later then. */
+static bool is_over(struct sink_qmp *self, struct item *flush)
+{
+    if (!flush->is_button || self->n_rings == 0)
+        return true;
+    if (self->n_asked > 0 || timer_is_active(self->poll))
+        return false;
+    bool is_asked = flush->asked_us > 0;
+    if (!is_asked)
+        flush->asked_us = clock_now_us();
+    else if (self->is_taken || clock_now_us() - flush->asked_us > RING_WAIT_MS * 1000)
+        return true;
+    ask_rings(self);
+    return false;
+}
+
 static void handle_advance(void *data)
 {
     struct sink_qmp *self = data;
@@ -238,7 +288,10 @@ static void handle_advance(void *data)
         drop_items(self);
     send_items(self);
     struct item *item = first_item(self);
-    if (!item || item->arguments)
+    /* How full the rings were when nothing waited says nothing about the next event. */
+    if (!item)
+        self->full_since_us = 0;
+    if (!item || item->arguments || (ok && !is_over(self, item)))
         return;
     sink_done_fn done = item->done;
     void *done_data = item->data;
@@ -267,6 +320,11 @@ static struct item *add_item(struct sink_qmp *self)
 static void send_report(struct sink_qmp *self, json_t *events, const char *device)
 {
     json_t *arguments = json_pack("{s:o}", "events", events);
+    /* What failed has been told, and QEMU may listen again: after a pause, or a lost connection. */
+    if (self->n_items == 0 && self->n_answered == self->n_submitted) {
+        self->is_failed = false;
+        self->n_asked = 0;
+    }
     struct item *item = arguments ? add_item(self) : NULL;
     if (!item) {
         json_decref(arguments);
@@ -309,6 +367,7 @@ static void qmp_button(struct sink *sink, enum button button, bool is_down)
 {
     static const char *const names[] = { "left", "right", "middle", "side", "extra" };
     struct sink_qmp *self = container_of(sink, struct sink_qmp, sink);
+    self->has_button = true;
     send_button(self, names[button], is_down, self->device);
 }
 
@@ -346,6 +405,8 @@ static void qmp_flush(struct sink *sink, sink_done_fn done, void *data)
         return;
     item->done = done;
     item->data = data;
+    item->is_button = self->has_button;
+    self->has_button = false;
 }
 
 static void qmp_free(struct sink *sink)

@@ -56,8 +56,8 @@ static inline void sink_wheel(struct sink *self, enum wheel_axis axis, int notch
 }
 
 /* done (may be NULL) runs from the loop, never inside this call, when the guest's devices took all
- * events queued so far: for QEMU, after it answered, and as far as it can tell after the guest's
- * driver fetched them. Several flushes may be under way; they are done in order. After sink_free
+ * events queued so far: for QEMU, after it answered, and behind a button after the guest's driver
+ * fetched them as far as that can be seen. Several flushes may be under way; they are done in order. After sink_free
  * no done runs. */
 static inline void sink_flush(struct sink *self, sink_done_fn done, void *data)
 {

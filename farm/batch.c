@@ -2,173 +2,33 @@
  *
  * One batch plays at a time per sandbox; others wait queue_ms for their turn. Before anything is
  * injected the whole batch is parsed, mapped to native pixels and planned once, so an action that
- * cannot be done leaves the guest untouched. Then each action plays; the first one that fails ends
- * the batch, and what was done is in "results".
+ * cannot be done leaves the guest untouched; a partial batch is cut there instead, and fails when what
+ * comes before has been done. Then each action plays; the first one that fails ends the batch, what was
+ * done is in "results", and "failed_action" is its index.
  *
  * Settling starts with the first event of the last action that injects anything, and every further
  * event of that action pushes it back: what a press paints counts, and the screen must stay quiet
- * after the release. A caller that goes away, and every failure, releases all that is held. */
+ * after the release. A caller that goes away, and every failure, releases all that is held.
+ *
+ * A text that the guest's layout cannot type goes by the helper in its desktop, which can, if there
+ * is one: it is asked before anything is injected, and its answer to the text means that the focused
+ * window has read it, so the next action comes behind it. */
 #include "base/clock.h"
-#include "display/image-id.h"
-#include "farm/batch.h"
-#include "farm/op.h"
-#include "farm/sandbox-impl.h"
-#include "farm/shot.h"
-#include "input/plan.h"
+#include "farm/batch-impl.h"
+#include "farm/change.h"
+#include "farm/control.h"
+#include "input/text.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-struct batch {
-    struct op op;
-    struct list link; /* sandbox->waiting */
-    struct action *actions;
-    size_t n_actions, at;
-    bool is_running, is_playing;
-    int64_t queue_us;
-
-    enum space_kind space_kind;
-    struct image_id image; /* space frame */
-    struct space space;
-
-    bool wants_settle, wants_shot;
-    struct settle_params settle_params;
-    struct shot_params shot_params;
-
-    struct screen_wait *screen;
-    struct settle_wait *settle; /* since the last action that injected; NULL once it ended */
-    json_t *settle_result;      /* what it ended with, until the next injection */
-    size_t settled_action;      /* the action it belongs to, n_actions for none */
-    bool is_waiting_settle;
-    void (*after_settle)(struct batch *self);
-    struct shot *shot;
-    struct display_observer observer; /* for first damage, and for wait_for change */
-    struct rect wait_region;
-    json_t *results;
-};
+#define HELPER_US 20000000
+#define CHARACTER_US 200000 /* that the helper may take for one, on a slow machine */
+#define TEXT_US 600000000
 
 static void batch_next(struct batch *self);
 static void batch_end(struct batch *self);
-
-/* --- Parsing ------------------------------------------------------------------------------------- */
-
-static int parse_actions(struct batch *self, const json_t *request, struct error *err)
-{
-    const json_t *list = json_object_get(request, "actions");
-    self->actions = calloc(json_array_size(list) + 1, sizeof *self->actions);
-    if (!self->actions)
-        return error_errno(err, ENOMEM, "reading actions");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        char where[32];
-        snprintf(where, sizeof where, "actions[%zu]", i);
-        int r = action_parse(&self->actions[i], json_array_get(list, i), where, err);
-        if (r < 0)
-            return r;
-        self->n_actions++;
-    }
-    return 0;
-}
-
-static int parse_space(struct batch *self, const json_t *request, struct error *err)
-{
-    const char *name = json_get_string(request, "space", "native");
-    const char *image = json_get_string(request, "image", NULL);
-    if (space_kind_parse(name, &self->space_kind) < 0)
-        return error_set(err, ERROR_BAD_VALUE, "space: unknown space \"%.40s\"", name);
-    if (self->space_kind != SPACE_FRAME)
-        return 0;
-    if (!image)
-        return error_set(err, ERROR_MISSING_FIELD, "image: space frame needs the id of an image");
-    if (image_id_parse(image, &self->image) < 0)
-        return error_set(err, ERROR_BAD_VALUE, "image: \"%.80s\" is no image id", image);
-    return 0;
-}
-
-static int parse(struct batch *self, const json_t *request, struct error *err)
-{
-    const json_t *settle = json_object_get(request, "settle");
-    const json_t *screenshot = json_object_get(request, "screenshot");
-    self->wants_settle = !json_is_false(settle);
-    self->wants_shot = !json_is_false(screenshot);
-    self->queue_us = json_get_int(request, "queue_ms", 0) * 1000;
-    int r = parse_actions(self, request, err);
-    if (r == 0)
-        r = parse_space(self, request, err);
-    if (r == 0)
-        r = shot_settle_params(&self->settle_params, settle, err);
-    if (r == 0)
-        r = shot_params_from_object(&self->shot_params, screenshot, err);
-    return r;
-}
-
-/* --- The space, and the plan of the whole batch ---------------------------------------------------- */
-
-static int resolve_space(struct batch *self, struct error *err)
-{
-    struct display *display = self->op.sandbox->display;
-    const struct frame *frame = display_frame(display);
-    if (!frame)
-        return error_set(err, ERROR_NOT_READY, "sandbox %s shows no screen", self->op.sandbox->id);
-    self->space = (struct space){ .kind = self->space_kind, .width = frame->width, .height = frame->height };
-    if (self->space_kind != SPACE_FRAME)
-        return 0;
-    struct frame_geometry geometry;
-    if (display_geometry(display, self->image.frame, &geometry) != 0)
-        return error_set(err, ERROR_UNKNOWN_FRAME, "image: frame %lld is not kept",
-                         (long long)self->image.frame);
-    if (geometry.width != frame->width || geometry.height != frame->height)
-        return error_set(err, ERROR_UNKNOWN_FRAME,
-                         "image: frame %lld was %dx%d, the screen is %dx%d now; take a new screenshot",
-                         (long long)self->image.frame, geometry.width, geometry.height, frame->width,
-                         frame->height);
-    struct rect region = self->image.has_region ? self->image.region
-                                                : (struct rect){ 0, 0, geometry.width, geometry.height };
-    if (!rect_fits(region, geometry.width, geometry.height))
-        return error_set(err, ERROR_BAD_VALUE, "image: its region lies outside the frame");
-    self->space.image_width = self->image.width;
-    self->space.image_height = self->image.height;
-    self->space.region = (struct space_region){ region.x, region.y, region.w, region.h };
-    return 0;
-}
-
-static int action_rect(const struct batch *self, const struct action *action, struct rect *ret,
-                       struct error *err)
-{
-    struct space_region region;
-    int r = space_to_region(&self->space, action->region.x, action->region.y, action->region.width,
-                            action->region.height, &region, err);
-    if (r == 0)
-        *ret = (struct rect){ region.fx, region.fy, region.width, region.height };
-    return r;
-}
-
-/* Plans every action without playing it, so that the guest sees all or nothing of a wrong batch. */
-static int check_plans(struct batch *self, struct error *err)
-{
-    struct sandbox *sandbox = self->op.sandbox;
-    struct plan_context context = { .keymap = sandbox->keymap, .space = &self->space };
-    context.has_pointer = input_pointer(sandbox->input, &context.fx, &context.fy);
-    for (size_t i = 0; i < self->n_actions; i++) {
-        struct plan plan;
-        struct rect region;
-        int r = 0;
-        if (action_is_played(&self->actions[i])) {
-            r = plan_action(&plan, &self->actions[i], &context, err);
-            if (r == 0)
-                plan_deinit(&plan);
-            /* From here on it is known; where exactly does not matter for a check. */
-            context.has_pointer |= self->actions[i].has_x || self->actions[i].path.n_points > 0;
-        } else if (self->actions[i].has_region) {
-            r = action_rect(self, &self->actions[i], &region, err);
-        }
-        if (r < 0) {
-            error_wrap(err, "actions[%zu]", i);
-            return r;
-        }
-    }
-    return 0;
-}
 
 /* --- Settling -------------------------------------------------------------------------------------- */
 
@@ -190,6 +50,9 @@ void batch_injected(struct op *op)
     if (!self->is_playing)
         return;
     int64_t now = clock_now_us();
+    if (!self->sent_us)
+        self->sent_us = now;
+    track_injected(self->track, self->at, now);
     if (self->settle && self->settled_action == self->at) {
         settle_wait_input(self->settle, now);
         return;
@@ -221,6 +84,8 @@ static json_t *add_result(struct batch *self)
 {
     const struct action *action = &self->actions[self->at];
     json_t *result = json_pack("{si ss}", "index", (int)self->at, "type", action_table[action->type].name);
+    if (self->stale[self->at])
+        json_object_set_new(result, "stale", json_string(self->stale[self->at] == STALE_CHANGED ? "changed" : "unknown"));
     json_array_append_new(self->results, result);
     return result;
 }
@@ -229,6 +94,7 @@ static void fail(struct batch *self, const struct error *cause)
 {
     struct error err = *cause;
     err.is_set = true;
+    json_object_set_new(self->op.body, "failed_action", json_integer((json_int_t)self->at));
     error_wrap(&err, "actions[%zu] (%s)", self->at, action_table[self->actions[self->at].type].name);
     op_fail(&self->op, &err);
 }
@@ -244,9 +110,11 @@ static void handle_played(void *data, const struct input_result *played, const s
     self->is_playing = false;
     json_t *result = add_result(self);
     json_object_set_new(result, "queued_us", json_integer(played->queued_us));
+    /* From the moment the first event left: the guest may paint before it is acknowledged. */
     if (played->injected_first_us)
-        json_object_set_new(result, "injected_us", json_pack("[II]", (json_int_t)played->injected_first_us,
-                                                             (json_int_t)played->injected_last_us));
+        json_object_set_new(result, "injected_us",
+                            json_pack("[II]", (json_int_t)(self->sent_us ? self->sent_us : played->injected_first_us),
+                                      (json_int_t)played->injected_last_us));
     if (played->has_point) {
         double x, y;
         space_from_native(&self->space, played->fx, played->fy, &x, &y);
@@ -265,9 +133,70 @@ static void handle_played(void *data, const struct input_result *played, const s
     batch_next(self);
 }
 
+/* --- Texts that the layout lacks -------------------------------------------------------------------- */
+
+/* The screen may change from the first key on and until the last: both are times of input. */
+static void note_input(struct batch *self)
+{
+    display_input(self->op.sandbox->display, clock_now_us());
+    batch_injected(&self->op);
+}
+
+static void handle_typed(void *data, const json_t *typed, struct buf *output maybe_unused, const struct error *err)
+{
+    struct batch *self = data;
+    int64_t now_us = clock_now_us();
+    self->helper = NULL;
+    note_input(self);
+    self->is_playing = false;
+    json_t *result = add_result(self);
+    json_object_set_new(result, "queued_us", json_integer(self->helper_us));
+    json_object_set_new(result, "injected_us", json_pack("[II]", (json_int_t)self->helper_us, (json_int_t)now_us));
+    json_object_set_new(result, "characters", json_integer(json_get_int(typed, "characters", 0)));
+    json_object_set_new(result, "by", json_string("helper"));
+    /* Whether the window said that it had read it; one that knows no pings cannot. */
+    json_object_set_new(result, "confirmed", json_boolean(json_get_bool(typed, "confirmed", false)));
+    farm_counters(self->op.sandbox->farm)->actions++;
+    if (err) {
+        fail(self, err);
+        return;
+    }
+    self->at++;
+    batch_next(self);
+}
+
+static void type_by_helper(struct batch *self)
+{
+    const struct action *action = &self->actions[self->at];
+    struct error err = { 0 };
+    struct bytes *text = bytes_new(action->text_size + 1);
+    int64_t delay_us = (int64_t)action->delay_ms * 1000;
+    if (text) {
+        memcpy(text->data, action->text, action->text_size);
+        text->data[action->text_size] = '\n';
+        text->size = action->text_size + action->press_enter;
+        self->helper_us = clock_now_us();
+        self->helper = helper_call_new(self->op.sandbox, "type", json_pack("{s:I}", "delay_us", (json_int_t)delay_us),
+                                       text, HELPER_US + MIN((int64_t)action->text_size * (CHARACTER_US + delay_us), TEXT_US),
+                                       handle_typed, self, &err);
+        bytes_unref(text);
+    } else {
+        error_errno(&err, ENOMEM, "typing");
+    }
+    self->is_playing = self->helper != NULL;
+    if (self->helper)
+        note_input(self);
+    else
+        fail(self, &err);
+}
+
 static void play(struct batch *self)
 {
     struct error err = { 0 };
+    if (self->is_helped[self->at]) {
+        type_by_helper(self);
+        return;
+    }
     self->is_playing = true;
     struct sandbox *sandbox = self->op.sandbox;
     if (input_play(sandbox->input, &self->actions[self->at], &self->space, handle_played, sandbox,
@@ -306,11 +235,11 @@ static void take_inner(struct batch *self)
     const struct action *action = &self->actions[self->at];
     struct shot_params params;
     struct rect region = { 0 };
-    int r = action->has_region ? action_rect(self, action, &region, &err) : 0;
-    if (r == 0)
-        r = shot_params_from_action(&params, action, action->has_region ? &region : NULL, &err);
-    if (r == 0)
+    int r = action->has_region ? batch_action_rect(self, action, &region, &err) : 0;
+    if (r == 0) {
+        shot_params_from_action(&params, action, action->has_region ? &region : NULL);
         self->shot = shot_start(self->op.sandbox, &params, handle_inner_shot, self, &err);
+    }
     if (!self->shot)
         fail(self, &err);
 }
@@ -320,7 +249,7 @@ static void take_inner(struct batch *self)
 static void end_wait_for(struct batch *self, json_t *result, const char *text)
 {
     op_no_timer(&self->op);
-    self->wait_region = (struct rect){ 0 };
+    self->condition = condition_cancel(self->condition);
     json_object_set_new(result, "result", json_string(text));
     self->at++;
     batch_next(self);
@@ -359,39 +288,61 @@ static void wait_for_settled(struct batch *self, const struct rect *region)
     settle_then(self, after_wait_settled);
 }
 
+static void handle_condition(void *data, json_t *found, const struct error *err)
+{
+    struct batch *self = data;
+    const struct action *action = &self->actions[self->at];
+    bool is_absent = json_get_bool(action->wanted, "absent", false);
+    self->condition = NULL;
+    json_t *result = add_result(self);
+    if (err) {
+        fail(self, err);
+        return;
+    }
+    json_object_set_new(result, "found", found);
+    end_wait_for(self, result, action->kind == WAIT_CHANGE ? "changed" : is_absent ? "gone" : "found");
+}
+
+static void wait_for_condition(struct batch *self)
+{
+    const struct action *action = &self->actions[self->at];
+    struct condition_spec spec;
+    struct error err = { 0 };
+    if (batch_condition(self, action, &spec, &err) == 0) {
+        self->condition = condition_start(self->op.sandbox, &spec, false, handle_condition, self, &err);
+        condition_spec_deinit(&spec);
+    }
+    if (self->condition)
+        op_after(&self->op, (int64_t)action->max_ms * 1000, handle_wait_late);
+    else
+        fail(self, &err);
+}
+
 static void wait_for(struct batch *self)
 {
     const struct action *action = &self->actions[self->at];
     struct error err = { 0 };
     struct rect region = { 0, 0, self->space.width, self->space.height };
-    if (action->has_region && action_rect(self, action, &region, &err) < 0) {
+    if (action->kind != WAIT_SETTLED)
+        wait_for_condition(self);
+    else if (action->has_region && batch_action_rect(self, action, &region, &err) < 0)
         fail(self, &err);
-        return;
-    }
-    if (action->kind == WAIT_SETTLED) {
+    else
         wait_for_settled(self, &region);
-        return;
-    }
-    self->wait_region = region;
-    op_after(&self->op, (int64_t)action->max_ms * 1000, handle_wait_late);
 }
 
-/* First damage of the last action, and wait_for change. */
+/* First damage of the last action. */
 static void handle_frame(void *data, const struct frame_update *update)
 {
     struct batch *self = data;
-    bool counts = update->is_new_epoch, is_inside = false;
-    for (int i = 0; i < update->n_changes; i++) {
+    bool counts = update->is_new_epoch;
+    track_frame(self->track, self->at, update->frame);
+    for (int i = 0; i < update->n_changes; i++)
         counts |= update->changes[i].counts;
-        struct rect tile = frame_tile_rect(update->frame, update->changes[i].index);
-        is_inside |= update->changes[i].counts && !rect_is_empty(rect_intersect(tile, self->wait_region));
-    }
     size_t n = json_array_size(self->results);
     json_t *last = n ? json_array_get(self->results, n - 1) : NULL;
     if (counts && last && json_object_get(last, "injected_us") && !json_object_get(last, "first_damage_us"))
         json_object_set_new(last, "first_damage_us", json_integer(update->frame->captured_us));
-    if (is_inside && !rect_is_empty(self->wait_region))
-        end_wait_for(self, add_result(self), "changed");
 }
 
 /* --- The course of a batch ------------------------------------------------------------------------- */
@@ -403,6 +354,8 @@ static void batch_next(struct batch *self)
         return;
     }
     const struct action *action = &self->actions[self->at];
+    self->sent_us = 0;
+    track_begin(self->track, self->at);
     if (action_is_played(action))
         play(self);
     else if (action->type == ACTION_WAIT_FOR)
@@ -430,6 +383,7 @@ static void finish(struct batch *self, struct shot_result *shot)
         answer.content_type = still_format_mime(shot->format);
         memcpy(answer.etag, shot->etag, sizeof answer.etag);
     }
+    change_name_frame(sandbox, display_frame(sandbox->display));
     json_object_set_new(body, "frame", json_integer(display_frame_id(sandbox->display)));
     json_object_set_new(body, "screen", desktop_screen_json(sandbox));
     json_object_set_new(body, "cursor", desktop_cursor_json(sandbox));
@@ -449,6 +403,10 @@ static void handle_last_shot(void *data, struct shot_result *shot, const struct 
 static void take_last(struct batch *self)
 {
     struct error err = { 0 };
+    if (self->refused.is_set) {
+        op_fail(&self->op, &self->refused);
+        return;
+    }
     if (!self->wants_shot) {
         finish(self, NULL);
         return;
@@ -466,9 +424,44 @@ static void batch_end(struct batch *self)
         take_last(self);
 }
 
-static void handle_screen(void *data, const struct error *screen_err)
+static void begin_playing(struct batch *self)
 {
     static const struct display_observer_ops ops = { .frame = handle_frame };
+    display_observe(self->op.sandbox->display, &self->observer, &ops, self);
+    batch_next(self);
+}
+
+/* Nobody there: the error is what it would be without one. */
+static void do_without_helper(struct batch *self)
+{
+    struct error err = self->untypable;
+    if (batch_refuse(self, self->untypable_at, -1, &err) < 0)
+        op_fail(&self->op, &err);
+    else
+        begin_playing(self);
+}
+
+static void handle_helper(void *data, const json_t *result maybe_unused, struct buf *output maybe_unused,
+                          const struct error *err)
+{
+    struct batch *self = data;
+    self->helper = NULL;
+    if (err)
+        do_without_helper(self);
+    else
+        begin_playing(self);
+}
+
+static void ask_helper(struct batch *self)
+{
+    self->helper = helper_call_new(self->op.sandbox, "screen", json_object(), NULL, HELPER_US, handle_helper,
+                                   self, NULL);
+    if (!self->helper)
+        do_without_helper(self);
+}
+
+static void handle_screen(void *data, const struct error *screen_err)
+{
     struct batch *self = data;
     struct error err = { 0 };
     self->screen = NULL;
@@ -477,12 +470,14 @@ static void handle_screen(void *data, const struct error *screen_err)
         return;
     }
     display_flush(self->op.sandbox->display);
-    if (resolve_space(self, &err) < 0 || check_plans(self, &err) < 0) {
+    if (batch_resolve_space(self, &err) < 0 || batch_check_plans(self, &err) < 0) {
         op_fail(&self->op, &err);
         return;
     }
-    display_observe(self->op.sandbox->display, &self->observer, &ops, self);
-    batch_next(self);
+    if (self->untypable.is_set)
+        ask_helper(self);
+    else
+        begin_playing(self);
 }
 
 static void run(struct batch *self)
@@ -493,6 +488,7 @@ static void run(struct batch *self)
     op_no_timer(&self->op);
     sandbox->batch = &self->op;
     self->is_running = true;
+    control_note_batch(sandbox->control);
     timer_stop(sandbox->latch);
     farm_counters(sandbox->farm)->batches++;
     self->screen = screen_wait_start(sandbox, handle_screen, self);
@@ -505,7 +501,8 @@ static void run(struct batch *self)
 static void handle_queue_end(struct op *op)
 {
     struct error err = { 0 };
-    error_set(&err, ERROR_BUSY, "another batch is running on sandbox %s", op->sandbox->id);
+    if (!control_is_taken(op->sandbox->control, &err))
+        error_set(&err, ERROR_BUSY, "another batch is running on sandbox %s", op->sandbox->id);
     op_fail(op, &err);
 }
 
@@ -513,9 +510,10 @@ static void begin(struct op *op)
 {
     struct batch *self = (struct batch *)op;
     struct sandbox *sandbox = op->sandbox;
-    if (!sandbox->batch && !input_is_busy(sandbox->input)) {
+    bool is_taken = control_is_taken(sandbox->control, NULL);
+    if (!sandbox->batch && !is_taken && !input_is_busy(sandbox->input)) {
         run(self);
-    } else if (!sandbox->batch) {
+    } else if (!sandbox->batch && !is_taken) {
         /* After an adoption every key is being released, which takes about 100 ms. */
         op_after(op, 20000, begin);
     } else if (self->queue_us > 0) {
@@ -526,9 +524,9 @@ static void begin(struct op *op)
     }
 }
 
-static void start_next(struct sandbox *sandbox)
+void batch_start_next(struct sandbox *sandbox)
 {
-    if (!sandbox->batch && !list_empty(&sandbox->waiting)) {
+    if (!sandbox->batch && !control_is_taken(sandbox->control, NULL) && !list_empty(&sandbox->waiting)) {
         struct batch *next = list_first(&sandbox->waiting, struct batch, link);
         list_remove(&next->link);
         op_no_timer(&next->op);
@@ -543,21 +541,27 @@ static void stop(struct op *op, bool is_aborted)
     list_remove(&self->link);
     self->screen = screen_wait_cancel(self->screen);
     self->settle = settle_wait_cancel(self->settle);
+    self->condition = condition_cancel(self->condition);
     self->shot = shot_cancel(self->shot);
     display_unobserve(&self->observer);
+    if (self->helper)
+        self->is_playing = false;
+    self->helper = helper_call_cancel(self->helper);
     if (self->is_playing) {
         self->is_playing = false;
         input_cancel(sandbox->input);
     }
     if (!self->is_running)
         return;
+    track_write(self->track, self->results, self->settle_result, self->settled_action, op->why);
     if (is_aborted)
         input_release_all(sandbox->input);
     sandbox->batch = NULL;
+    control_note_batch(sandbox->control);
     desktop_watch_latches(sandbox);
     if (json_array_size(self->results) > 0)
         json_object_set(op->body, "results", self->results);
-    start_next(sandbox);
+    batch_start_next(sandbox);
 }
 
 static void deinit(struct op *op)
@@ -566,6 +570,9 @@ static void deinit(struct op *op)
     for (size_t i = 0; i < self->n_actions; i++)
         action_deinit(&self->actions[i]);
     free(self->actions);
+    free(self->is_helped);
+    free(self->stale);
+    track_free(self->track);
     json_decref(self->settle_result);
     json_decref(self->results);
 }
@@ -580,8 +587,9 @@ struct op *sandbox_act(struct sandbox *sandbox, const json_t *request, answer_fn
     struct batch *self = (struct batch *)op;
     list_init(&self->link);
     self->results = json_array();
-    if (!self->results || parse(self, request, err) < 0)
+    if (!self->results || batch_parse(self, request, err) < 0)
         return op_drop(op);
     self->settled_action = self->n_actions;
+    self->track = track_new(sandbox, request);
     return op_start(op);
 }

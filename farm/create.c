@@ -4,7 +4,11 @@
 #include "farm/create.h"
 
 #include "base/clock.h"
+#include "base/fs.h"
+#include "farm/bake.h"
+#include "farm/fork.h"
 #include "farm/quantity.h"
+#include "farm/quota.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -99,11 +103,86 @@ static struct sandbox *make(struct farm *farm, const struct principal *who, cons
     self->charge = *charge;
     self->network = network;
     self->signals_up = image->signals_up;
+    self->agent_kind = image->agent;
     self->width = (int)json_get_int(display, "width", image->width);
     self->height = (int)json_get_int(display, "height", image->height);
     read_lease(request, &self->expires_us);
+    use_read(self, json_object_get(request, "idle"));
     self->dir = farm_sandbox_dir(farm, id);
     return self;
+}
+
+/* A sandbox belongs to one build of its image, whatever the name means by now. */
+static int power_on(struct sandbox *self, struct error *err)
+{
+    struct image image = { 0 };
+    char name[160];
+    snprintf(name, sizeof name, "%s-%s", self->image_name, self->image_hash);
+    int r = image_load(&image, farm_cache_dir(self->farm), name, err);
+    if (r == 0)
+        r = sandbox_start_guest(self, &image, NULL, err);
+    image_deinit(&image);
+    return r;
+}
+
+static struct checkpoint *find_template(struct sandbox *self)
+{
+    struct checkpoint_machine machine;
+    checkpoint_machine_of(self, &machine);
+    return checkpoint_find_template(self->farm, &machine);
+}
+
+/* From a template of just this machine, which is baked first when there is none, or by power-on. */
+static int start(struct sandbox *self, bool is_cold, struct error *err)
+{
+    struct checkpoint *template = is_cold ? NULL : find_template(self);
+    int r = sandbox_prepare(self, err);
+    if (r < 0)
+        return r;
+    if (template) {
+        lineage_start(self, template, NULL, NULL);
+        return 0;
+    }
+    if (!is_cold && bake_await(self) == 0) {
+        sandbox_set_state(self, SANDBOX_PENDING, "Baking",
+                          "the first of its kind: a template is being baked for it and all that follow");
+        return farm_store(self->farm, self, err);
+    }
+    return power_on(self, err);
+}
+
+int create_begin_again(struct sandbox *self, struct error *err)
+{
+    return start(self, !farm_uses_templates(self->farm), err);
+}
+
+void create_handle_baked(struct sandbox *self, struct checkpoint *template, const struct error *bake_err)
+{
+    struct error err = { 0 };
+    if (self->state != SANDBOX_PENDING || self->guest || !self->is_listed)
+        return;
+    if (template) {
+        lineage_start(self, template, NULL, NULL);
+        return;
+    }
+    sandbox_set_state(self, SANDBOX_PENDING, "PoweringOn", bake_err->message);
+    if (power_on(self, &err) < 0)
+        lineage_fail(self, &err);
+}
+
+/* "auto", "cold", "template"; by default what the daemon was told. */
+static const char *how_to_boot(struct farm *farm, const json_t *request)
+{
+    return json_get_string(request, "boot", farm_uses_templates(farm) ? "auto" : "cold");
+}
+
+static int check_template(struct sandbox *self, struct error *err)
+{
+    if (find_template(self))
+        return 0;
+    int r = bake_begin(self, err);
+    return r < 0 ? r
+                 : error_set(err, ERROR_NOT_READY, "there is no template of this machine yet; it is being baked");
 }
 
 static int create(struct farm *farm, const struct principal *who, const json_t *request,
@@ -115,7 +194,7 @@ static int create(struct farm *farm, const struct principal *who, const json_t *
     if (r == 0)
         r = read_network(request, &network, err);
     if (r == 0)
-        r = farm_check_quota(farm, who, &charge, err);
+        r = quota_check(farm, who, &charge, 1, err);
     if (r < 0)
         return r;
     uid_t uid = jail_needs_uid() ? farm_take_uid(farm) : 0;
@@ -127,9 +206,16 @@ static int create(struct farm *farm, const struct principal *who, const json_t *
         return error_errno(err, ENOMEM, "creating a sandbox");
     }
     self->uid = uid;
-    farm_add(farm, self);
-    r = sandbox_start(self, image, err);
+    const char *boot = how_to_boot(farm, request);
+    r = strcmp(boot, "template") == 0 ? check_template(self, err) : 0;
     if (r < 0) {
+        sandbox_unref(self);
+        return r;
+    }
+    farm_add(farm, self);
+    r = start(self, strcmp(boot, "cold") == 0, err);
+    if (r < 0) {
+        fs_remove_tree(self->dir, NULL);
         sandbox_unlist(self);
         return r;
     }
@@ -146,8 +232,9 @@ int farm_create(struct farm *farm, const struct principal *who, const json_t *re
     int r = farm_check_ready(farm, err);
     if (r < 0)
         return r;
-    if (json_is_string(json_object_get(request, "snapshotId")))
-        return error_set(err, ERROR_UNSUPPORTED, "snapshotId: checkpoints are not supported yet");
+    const char *checkpoint = json_get_string(request, "snapshotId", NULL);
+    if (checkpoint)
+        return farm_create_from(farm, who, checkpoint, request, ret, err);
     if (!uri)
         return error_set(err, ERROR_MISSING_FIELD, "image: it is needed, e.g. {\"uri\":\"debian-xfce\"}");
     r = image_load(&image, farm_cache_dir(farm), uri, err);

@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "display/source-qemu.h"
 #include "farm/batch.h"
+#include "farm/control.h"
+#include "farm/recording.h"
 #include "farm/sandbox-impl.h"
 #include "input/sink-qmp.h"
 
@@ -28,6 +30,8 @@
 struct submission {
     sink_qmp_done_fn done;
     void *data;
+    struct list link;  /* of those that wait; then with arguments */
+    json_t *arguments;
 };
 
 static void handle_submitted(void *data, json_t *result, const struct error *err)
@@ -39,6 +43,19 @@ static void handle_submitted(void *data, json_t *result, const struct error *err
     free(job);
 }
 
+static void send_command(struct sandbox *self, struct qmp *qmp, const char *command, json_t *arguments,
+                         struct submission *job)
+{
+    if (strcmp(command, "input-send-event") == 0) {
+        display_input(self->display, clock_now_us());
+        if (self->batch)
+            batch_injected(self->batch);
+    }
+    qmp_execute(qmp, command, arguments, handle_submitted, job);
+}
+
+/* A guest that stands still loses its input: while a checkpoint is taken, input waits. The input
+ * object waits for answers, so little gathers. */
 static int submit(void *data, const char *command, json_t *arguments, sink_qmp_done_fn done,
                   void *done_data)
 {
@@ -49,14 +66,30 @@ static int submit(void *data, const char *command, json_t *arguments, sink_qmp_d
         json_decref(arguments);
         return qmp ? -ENOMEM : -ENOTCONN;
     }
-    *job = (struct submission){ done, done_data };
-    if (strcmp(command, "input-send-event") == 0) {
-        display_input(self->display, clock_now_us());
-        if (self->batch)
-            batch_injected(self->batch);
+    *job = (struct submission){ .done = done, .data = done_data };
+    if (guest_is_saving(self->guest) && strcmp(command, "input-send-event") == 0) {
+        job->arguments = arguments;
+        list_append(&self->held_input, &job->link);
+        return 0;
     }
-    qmp_execute(qmp, command, arguments, handle_submitted, job);
+    send_command(self, qmp, command, arguments, job);
     return 0;
+}
+
+void desktop_send_held(struct sandbox *self)
+{
+    struct qmp *qmp = self->guest ? guest_qmp(self->guest) : NULL;
+    while (!list_empty(&self->held_input)) {
+        struct submission *job = list_first(&self->held_input, struct submission, link);
+        list_remove(&job->link);
+        if (qmp) {
+            send_command(self, qmp, "input-send-event", steal_ptr(&job->arguments), job);
+            continue;
+        }
+        json_decref(job->arguments);
+        job->done(job->data, NULL);
+        free(job);
+    }
 }
 
 static void handle_latch_end(void *data)
@@ -79,7 +112,14 @@ void desktop_watch_latches(struct sandbox *self)
 int desktop_set_layout(struct sandbox *self, const char *layout, struct error *err)
 {
     struct keymap *keymap = NULL;
-    int r = keymap_new(&keymap, layout, NULL, err);
+    char name[sizeof self->layout], *variant = NULL;
+    snprintf(name, sizeof name, "%s", layout);
+    size_t end = strlen(name);
+    if (end > 0 && name[end - 1] == ')' && (variant = strchr(name, '('))) {
+        name[end - 1] = '\0';
+        *variant++ = '\0';
+    }
+    int r = keymap_new(&keymap, name, variant, err);
     if (r < 0)
         return r;
     keymap_unref(self->keymap);
@@ -138,6 +178,8 @@ int desktop_init(struct sandbox *self, struct error *err)
 void desktop_deinit(struct sandbox *self)
 {
     desktop_disconnect(self);
+    self->control = control_free(self->control);
+    desktop_send_held(self); /* there is no guest: they fail */
     display_unobserve(&self->observer);
     self->input = input_free(self->input);
     self->display = display_free(self->display);
@@ -153,7 +195,7 @@ void desktop_disconnect(struct sandbox *self)
     if (self->display)
         display_detach(self->display);
     self->console = qdbus_free(self->console);
-    self->is_connecting = false;
+    self->is_connecting = self->has_early_console = false;
 }
 
 static void handle_console_closed(void *data, int why)
@@ -180,11 +222,8 @@ static int64_t read_memory(void *data)
     return self->guest ? guest_memory_bytes(self->guest) : -1;
 }
 
-static int attach(struct sandbox *self, int fd, struct error *err)
+static int attach(struct sandbox *self, struct error *err)
 {
-    int r = qdbus_new(&self->console, farm_loop(self->farm), fd, NULL, handle_console_closed, self, err);
-    if (r < 0)
-        return r;
     struct source_qemu_config config = {
         .loop = farm_loop(self->farm),
         .console = self->console,
@@ -198,25 +237,48 @@ static int attach(struct sandbox *self, int fd, struct error *err)
     return display_attach(self->display, source, err);
 }
 
-static void handle_socket(void *data, int fd, const struct error *socket_err)
+static void lose_console(struct sandbox *self, const char *why)
 {
-    struct sandbox *self = data;
-    struct error err = { 0 };
-    self->is_connecting = false;
-    int r = fd < 0 ? -ECONNREFUSED : attach(self, fd, &err);
-    if (r == 0)
-        return;
-    log_debug("%s: connecting the display: %s", self->id, fd < 0 ? socket_err->message : err.message);
+    log_debug("%s: connecting the display: %s", self->id, why);
     display_detach(self->display);
     self->console = qdbus_free(self->console);
     if (self->guest)
         timer_start(self->reconnect, RECONNECT_US);
 }
 
+/* What a guest shows before it has its state is not its screen. */
+static bool is_waiting(const struct sandbox *self)
+{
+    return self->lineage.origin && !self->lineage.running_us;
+}
+
+static void handle_socket(void *data, int fd, const struct error *socket_err)
+{
+    struct sandbox *self = data;
+    struct error err = { 0 };
+    self->is_connecting = false;
+    int r = fd < 0 ? fd
+                   : qdbus_new(&self->console, farm_loop(self->farm), fd, NULL, handle_console_closed, self,
+                               &err);
+    self->has_early_console = r == 0 && is_waiting(self);
+    if (r == 0 && !self->has_early_console)
+        r = attach(self, &err);
+    if (r < 0)
+        lose_console(self, fd < 0 ? socket_err->message : err.message);
+}
+
 void desktop_connect(struct sandbox *self)
 {
+    struct error err = { 0 };
     if (!self->guest || self->is_connecting)
         return;
+    recording_begin(self);
+    if (self->has_early_console && self->console) {
+        self->has_early_console = false;
+        if (attach(self, &err) < 0)
+            lose_console(self, err.message);
+        return;
+    }
     display_detach(self->display);
     self->console = qdbus_free(self->console);
     self->is_connecting = true;
@@ -252,8 +314,8 @@ json_t *sandbox_display_json(struct sandbox *self)
     if (!id || display_geometry(self->display, id, &geometry) != 0)
         geometry = (struct frame_geometry){ .width = self->width, .height = self->height };
     json_t *up = !self->signals_up ? json_null() : json_boolean(self->guest && guest_is_up(self->guest));
-    return json_pack("{si si ss sb so sI sI ss so}", "width", geometry.width, "height", geometry.height,
+    return json_pack("{si si ss sb so ss sI sI ss so}", "width", geometry.width, "height", geometry.height,
                      "screen", screens[display_screen(self->display)], "ready", self->console != NULL,
-                     "up", up, "frame", (json_int_t)id, "epoch", (json_int_t)geometry.epoch, "layout",
-                     self->layout, "cursor", desktop_cursor_json(self));
+                     "up", up, "agent", inside_state_name(self), "frame", (json_int_t)id, "epoch",
+                     (json_int_t)geometry.epoch, "layout", self->layout, "cursor", desktop_cursor_json(self));
 }

@@ -1,5 +1,4 @@
-/* The farm owns its sandboxes by a list in order of creation. Limits are sums over that list: with
- * a few hundred sandboxes a walk costs microseconds, and there is no counter that could drift. */
+/* The farm owns its sandboxes by a list in order of creation. */
 #define LOG_MODULE "farm"
 #include "farm/farm.h"
 
@@ -7,9 +6,16 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "farm/create.h"
+#include "farm/flatten.h"
 #include "farm/journal.h"
+#include "farm/leaving.h"
+#include "farm/pool.h"
+#include "farm/quota.h"
+#include "farm/recording.h"
 #include "farm/sandbox-impl.h"
+#include "farm/sweep.h"
 #include "hypervisor/host-address.h"
+#include "hypervisor/ram.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +26,7 @@
 
 #define KIND "sandbox"
 #define DEFAULT_SANDBOXES 64
+#define DEFAULT_POOL 1
 #define DEFAULT_CPUS_PER_CPU 8
 #define DEFAULT_MEMORY_PERCENT 90
 
@@ -32,12 +39,17 @@ struct farm {
     int lock_fd;
     struct key_limits limits;
     int64_t linger_us;
+    bool uses_templates;
     struct accel_choice accel;
+    struct host_facts host_facts;
+    struct error memory_err; /* why guests' memory cannot be read; not set: it can */
     struct cgroup_root *cgroups;
     char cgroup_fact[160];
     struct guest_host guest_host;
     struct host_address *host_address;
     struct list sandboxes;
+    struct recordings *recordings;
+    struct farm_stock stock;
     struct farm_counters counters;
     bool is_draining;
     int n_stopping;
@@ -66,6 +78,42 @@ const struct guest_host *farm_guest_host(struct farm *self)
 enum accel farm_accel(const struct farm *self)
 {
     return self->accel.accel;
+}
+
+const struct host_facts *farm_host_facts(const struct farm *self)
+{
+    return &self->host_facts;
+}
+
+struct farm_stock *farm_stock(struct farm *self)
+{
+    return &self->stock;
+}
+
+struct list *farm_sandboxes(struct farm *self)
+{
+    return &self->sandboxes;
+}
+
+struct journal *farm_journal(struct farm *self)
+{
+    return self->journal;
+}
+
+struct recordings *farm_recordings_of(struct farm *self)
+{
+    return self->recordings;
+}
+
+char *farm_path(struct farm *self, const char *folder, const char *id, const char *suffix)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/%s/%s%s", self->state_dir, folder, id, suffix) < 0 ? NULL : path;
+}
+
+bool farm_uses_templates(const struct farm *self)
+{
+    return self->uses_templates;
 }
 
 int64_t farm_linger_us(const struct farm *self)
@@ -136,7 +184,7 @@ static void adopt_one(void *data, const char *id, const json_t *doc)
 {
     struct farm *self = data;
     struct sandbox *sandbox = sandbox_new(self, id, json_object_get(doc, "request"));
-    if (!sandbox || asprintf(&sandbox->dir, "%s/sandboxes/%s", self->state_dir, id) < 0) {
+    if (!sandbox || !(sandbox->dir = farm_sandbox_dir(self, id))) {
         log_error("%s: out of memory", id);
         return;
     }
@@ -145,6 +193,38 @@ static void adopt_one(void *data, const char *id, const json_t *doc)
     if (r > 0)
         guest_end_orphan(sandbox->dir); /* the daemon died before it wrote the guest's identity */
     log_info("%s: found in the journal; its guest %s", id, r > 0 ? "is gone" : "runs or has ended");
+}
+
+static void adopt_checkpoint(void *data, const char *id, const json_t *doc)
+{
+    checkpoint_adopt(data, id, doc);
+}
+
+static int make_folders(struct farm *self, struct error *err)
+{
+    static const char *const names[] = { "layers", "ram", "checkpoints" };
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(names); i++) {
+        auto_free char *path = fs_join(self->state_dir, names[i]);
+        r = path ? fs_mkdirs(path, 0700, err) : error_errno(err, ENOMEM, "starting the farm");
+    }
+    return r;
+}
+
+static void free_stock(struct farm *farm)
+{
+    struct farm_stock *self = &farm->stock;
+    struct checkpoint *checkpoint, *tmp;
+    bake_free_all(self);
+    fork_free_all(self);
+    pool_drop(farm, NULL);
+    leaving_free_all(self);
+    list_for_each_safe(checkpoint, tmp, &self->checkpoints, link) {
+        list_remove(&checkpoint->link);
+        checkpoint_unref(checkpoint);
+    }
+    self->sweep = timer_free(self->sweep);
+    self->refill = timer_free(self->refill);
 }
 
 static void handle_new_address(void *data)
@@ -170,12 +250,36 @@ static void fill_limits(struct farm *self, const struct key_limits *wish)
         self->limits.memory_mib = total_mib * DEFAULT_MEMORY_PERCENT / 100;
 }
 
+/* What a hibernation wrote before the daemon died, and no sandbox sleeps in. */
+static void drop_unused_sleeps(struct farm *self)
+{
+    struct checkpoint *checkpoint, *tmp;
+    list_for_each_safe(checkpoint, tmp, &self->stock.checkpoints, link) {
+        struct sandbox *sandbox;
+        bool is_used = !checkpoint->is_hidden;
+        list_for_each(sandbox, &self->sandboxes, link)
+            is_used |= strcmp(sandbox->lineage.sleep, checkpoint->id) == 0;
+        if (!is_used)
+            checkpoint_delete(checkpoint);
+    }
+}
+
+static void begin_again(struct farm *self)
+{
+    struct sandbox *sandbox, *tmp;
+    list_for_each_safe(sandbox, tmp, &self->sandboxes, link)
+        if (sandbox->must_begin)
+            sandbox_begin_again(sandbox);
+}
+
 static int open_farm(struct farm *self, const struct farm_config *config, struct error *err)
 {
     enum accel_wish wish;
     auto_free char *sandboxes = fs_join(config->state_dir, "sandboxes");
     struct accel_facts facts = accel_look();
     int r = accel_parse(config->accel, &wish, err);
+    if (r == 0 && config->boot && strcmp(config->boot, "auto") != 0 && strcmp(config->boot, "cold") != 0)
+        r = error_set(err, ERROR_CONFIG, "boot: \"%.40s\" is neither auto nor cold", config->boot);
     if (r == 0)
         r = accel_decide(wish, &facts, &self->accel, err);
     if (r == 0)
@@ -188,13 +292,35 @@ static int open_farm(struct farm *self, const struct farm_config *config, struct
         r = keys_new(&self->keys, self->journal, err);
     if (r < 0)
         return r;
+    host_facts_look(&self->host_facts, self->qemu);
+    if (ram_check_privilege(&self->memory_err) < 0)
+        log_error("%s", self->memory_err.message);
     log_info("accelerator %s: %s", accel_name(self->accel.accel), self->accel.reason);
     self->cgroups = cgroup_root_new(self->cgroup_fact);
     log_info("limits: %s", self->cgroup_fact);
     self->guest_host = (struct guest_host){ .loop = self->loop, .pool = self->pool,
                                             .cgroups = self->cgroups, .qemu = self->qemu };
     r = host_address_new(&self->host_address, self->loop, handle_new_address, self, err);
-    return r < 0 ? r : journal_each(self->journal, KIND, adopt_one, self, err);
+    if (r == 0)
+        r = make_folders(self, err);
+    struct recording_limits limits = {
+        !config->is_recording_off, config->record_days < 0 ? RECORDING_DAYS : config->record_days,
+        config->record_mib,
+    };
+    if (r == 0)
+        r = recordings_new(&self->recordings, self, &limits, err);
+    if (r == 0)
+        r = journal_each(self->journal, "checkpoint", adopt_checkpoint, self, err);
+    if (r == 0)
+        r = journal_each(self->journal, KIND, adopt_one, self, err);
+    if (r == 0) {
+        sweep_end_strays(self);
+        drop_unused_sleeps(self);
+        begin_again(self);
+        sweep_begin(self);
+        flatten_request(self);
+    }
+    return r;
 }
 
 int farm_new(struct farm **ret, const struct farm_config *config, struct loop *loop,
@@ -207,7 +333,19 @@ int farm_new(struct farm **ret, const struct farm_config *config, struct loop *l
     self->pool = pool;
     self->lock_fd = -1;
     self->linger_us = config->linger_us;
+    self->uses_templates = !config->boot || strcmp(config->boot, "cold") != 0;
     list_init(&self->sandboxes);
+    list_init(&self->stock.checkpoints);
+    list_init(&self->stock.bases);
+    list_init(&self->stock.bakes);
+    list_init(&self->stock.bake_failures);
+    list_init(&self->stock.transfers);
+    list_init(&self->stock.forks);
+    list_init(&self->stock.exports);
+    list_init(&self->stock.imports);
+    list_init(&self->stock.spares);
+    self->stock.pool_size = config->pool < 0 ? DEFAULT_POOL : config->pool;
+    list_init(&self->stock.leaving);
     self->state_dir = strdup(config->state_dir);
     self->cache_dir = strdup(config->cache_dir);
     self->qemu = config->qemu ? strdup(config->qemu) : NULL;
@@ -227,11 +365,17 @@ struct farm *farm_free(struct farm *self)
     if (!self)
         return NULL;
     struct sandbox *sandbox, *tmp;
+    checkpoint_cut_off_all(&self->stock);
+    export_cut_off_all(&self->stock);
+    import_cut_off_all(&self->stock);
+    flatten_cut_off(&self->stock);
     list_for_each_safe(sandbox, tmp, &self->sandboxes, link) {
         list_remove(&sandbox->link);
         sandbox->is_listed = false;
         sandbox_unref(sandbox);
     }
+    self->recordings = recordings_free(self->recordings);
+    free_stock(self);
     defer_free(self->stopped);
     host_address_free(self->host_address);
     cgroup_root_free(self->cgroups);
@@ -282,6 +426,15 @@ void farm_stop_all(struct farm *self, void (*done)(void *data), void *data)
 
 /* --- Limits ---------------------------------------------------------------------------------------- */
 
+int farm_check_memory(const struct farm *self, struct error *err)
+{
+    if (!self->memory_err.is_set)
+        return 0;
+    if (err)
+        *err = self->memory_err;
+    return -EPERM;
+}
+
 int farm_check_ready(struct farm *self, struct error *err)
 {
     if (self->is_draining)
@@ -293,51 +446,9 @@ int farm_check_ready(struct farm *self, struct error *err)
     return 0;
 }
 
-static struct key_limits held_by(struct farm *self, const char *owner)
+const struct key_limits *farm_limits(const struct farm *self)
 {
-    struct key_limits sum = { 0 };
-    struct sandbox *sandbox;
-    list_for_each(sandbox, &self->sandboxes, link) {
-        if (owner && strcmp(sandbox->owner, owner) != 0)
-            continue;
-        sum.sandboxes++;
-        sum.disk_mib += sandbox->charge.disk_mib;
-        if (sandbox->state != SANDBOX_FAILED && sandbox->state != SANDBOX_TERMINATED) {
-            sum.cpus += sandbox->charge.cpus;
-            sum.memory_mib += sandbox->charge.memory_mib;
-        }
-    }
-    return sum;
-}
-
-static int check_limit(const char *whose, const char *what, int64_t held, int64_t more, int64_t limit,
-                       struct error *err)
-{
-    if (!limit || held + more <= limit)
-        return 0;
-    return error_set(err, ERROR_QUOTA, "%s limit of %lld %s would be exceeded: %lld in use, %lld asked for",
-                     whose, (long long)limit, what, (long long)held, (long long)more);
-}
-
-static int check_limits(const char *whose, const struct key_limits *held, const struct charge *more,
-                        const struct key_limits *limits, struct error *err)
-{
-    int r = check_limit(whose, "sandboxes", held->sandboxes, 1, limits->sandboxes, err);
-    if (r == 0)
-        r = check_limit(whose, "CPUs", held->cpus, more->cpus, limits->cpus, err);
-    if (r == 0)
-        r = check_limit(whose, "MiB of memory", held->memory_mib, more->memory_mib, limits->memory_mib, err);
-    if (r == 0)
-        r = check_limit(whose, "MiB of disk", held->disk_mib, more->disk_mib, limits->disk_mib, err);
-    return r;
-}
-
-int farm_check_quota(struct farm *self, const struct principal *who, const struct charge *more,
-                     struct error *err)
-{
-    struct key_limits all = held_by(self, NULL), own = held_by(self, who->key_id);
-    int r = check_limits("this key's", &own, more, &who->limits, err);
-    return r < 0 ? r : check_limits("the daemon's", &all, more, &self->limits, err);
+    return &self->limits;
 }
 
 /* As root each jail has a uid of its own. */
@@ -345,7 +456,7 @@ uid_t farm_take_uid(struct farm *self)
 {
     for (uid_t uid = JAIL_UID_FIRST; uid < JAIL_UID_FIRST + JAIL_UID_COUNT; uid++) {
         struct sandbox *sandbox;
-        bool is_taken = false;
+        bool is_taken = leaving_has_uid(&self->stock, uid) || pool_has_uid(&self->stock, uid);
         list_for_each(sandbox, &self->sandboxes, link)
             is_taken |= sandbox->uid == uid;
         if (!is_taken)
@@ -364,7 +475,7 @@ char *farm_sandbox_dir(struct farm *self, const char *id)
 
 static bool may_see(const struct principal *who, const struct sandbox *sandbox)
 {
-    return who->role == ROLE_ADMIN || strcmp(sandbox->owner, who->key_id) == 0;
+    return !sandbox->is_hidden && (who->role == ROLE_ADMIN || strcmp(sandbox->owner, who->key_id) == 0);
 }
 
 struct sandbox *farm_find(struct farm *self, const struct principal *who, const char *id,
@@ -429,23 +540,30 @@ static json_t *limits_json(const struct key_limits *limits)
 json_t *farm_info(struct farm *self)
 {
     struct error err = { 0 };
-    struct key_limits held = held_by(self, NULL);
+    struct key_limits held = quota_held(self, NULL);
     bool has_network = net_check(&err) == 0;
-    return json_pack("{ss ss ss sb ss so so sb}", "version", DESKFARM_VERSION, "accel",
+    return json_pack("{ss ss ss sb ss so so sb ss so ss}", "version", DESKFARM_VERSION, "accel",
                      accel_name(self->accel.accel), "accel_reason", self->accel.reason, "network",
                      has_network, "network_reason", has_network ? "" : err.message, "limits",
                      limits_json(&self->limits), "held", limits_json(&held), "draining",
-                     self->is_draining);
+                     self->is_draining, "qemu", self->host_facts.qemu, "pool",
+                     json_pack("{si si sI}", "size", self->stock.pool_size, "spares", pool_count(&self->stock),
+                               "bytes", (json_int_t)pool_bytes(&self->stock, NULL)),
+                     "memory_access", self->memory_err.is_set ? self->memory_err.message : "ok");
 }
 
 void farm_metrics(struct farm *self, struct buf *out)
 {
     int by_state[SANDBOX_STATE_COUNT] = { 0 };
-    int64_t frames = 0, tiles = 0, refused = 0;
-    struct key_limits held = held_by(self, NULL);
+    int64_t frames = 0, tiles = 0, refused = 0, agents = 0;
+    struct key_limits held = quota_held(self, NULL);
+    int64_t recorded_bytes;
+    int n_recording;
     struct sandbox *sandbox;
+    recordings_count(self->recordings, &recorded_bytes, &n_recording);
     list_for_each(sandbox, &self->sandboxes, link) {
         by_state[sandbox->state]++;
+        agents += sandbox->agent && agent_is_ready(sandbox->agent);
         const struct display_stats *stats = display_stats(sandbox->display);
         frames += stats->n_frames;
         tiles += stats->n_tiles;
@@ -468,9 +586,19 @@ void farm_metrics(struct farm *self, struct buf *out)
         { "actions_total", "counter", "Actions played.", c->actions },
         { "stills_total", "counter", "Screenshots answered.", c->stills },
         { "ignored_fields_total", "counter", "Unknown fields on compatible routes.", c->ignored_fields },
+        { "ocr_parts_total", "counter", "Parts of screens whose text was read.", c->ocr_parts },
+        { "ocr_helpers", "gauge", "Readers of text that run.", c->ocr_helpers },
+        { "agents", "gauge", "Guests whose agent answers.", agents },
+        { "agent_sessions_total", "counter", "Times that an agent began to answer.", c->agent_sessions },
+        { "agent_closed_total", "counter", "Connections to agents that ended or broke the rules.",
+          c->agent_closed },
         { "frames", "gauge", "Frames published by the present sandboxes.", frames },
         { "tiles", "gauge", "Tiles changed in the present sandboxes.", tiles },
         { "display_refused", "gauge", "Display messages refused.", refused },
+        { "recordings_running", "gauge", "Recordings that are being written.", n_recording },
+        { "recordings_bytes", "gauge", "Bytes of all recordings.", recorded_bytes },
+        { "spares", "gauge", "QEMUs that wait for a state.", pool_count(&self->stock) },
+        { "spares_bytes", "gauge", "Memory that they hold.", pool_bytes(&self->stock, NULL) },
         { "cpus_held", "gauge", "Virtual CPUs of living guests.", held.cpus },
         { "memory_held_mib", "gauge", "Memory of living guests.", held.memory_mib },
         { "memory_limit_mib", "gauge", "Memory that guests may hold.", self->limits.memory_mib },

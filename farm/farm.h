@@ -18,6 +18,11 @@ struct farm_config {
     const char *accel;      /* "auto", "kvm" or "tcg" */
     const char *qemu;       /* NULL: qemu-system-x86_64 from PATH */
     struct key_limits host_limits; /* of all sandboxes together; 0 means the built-in default */
+    const char *boot;       /* of a create without `boot`: "auto" (NULL) uses templates, "cold" powers on */
+    int pool;               /* QEMUs started in advance per template; < 0: default (1) */
+    bool is_recording_off;  /* sandboxes that say nothing are not recorded */
+    int64_t record_days;    /* recordings older than that go; 0: never by age; < 0: default */
+    int64_t record_mib;     /* all recordings together; 0: default (farm/recording.h) */
     int64_t linger_us;      /* how long a screen nobody looks at stays attached; < 0: default */
 };
 
@@ -36,6 +41,7 @@ void farm_drain(struct farm *self);
 int farm_check_ready(struct farm *self, struct error *err);
 
 struct keys *farm_keys(struct farm *self);
+struct worker_pool *farm_pool(struct farm *self);
 
 /* Starts a sandbox. request is the body of POST /v1/sandboxes, validated by its row of the API table:
  * image{uri}, resourceLimits{cpu,memory,disk}, timeout, metadata{}, env{}, entrypoint[], display{width,

@@ -35,6 +35,12 @@ static int take_file(char **ret, const struct image *self, const json_t *doc, co
 
 static int fill(struct image *self, const json_t *doc, struct error *err)
 {
+    /* It may have been asked for by its build: its name is what it calls itself. */
+    const char *name = json_get_string(doc, "name", self->name);
+    if (name_is_valid(name) && strcmp(name, self->name) != 0) {
+        free(self->name);
+        self->name = strdup(name);
+    }
     self->hash = strdup(json_get_string(doc, "hash", ""));
     self->description = strdup(json_get_string(doc, "description", ""));
     self->cmdline = strdup(json_get_string(doc, "cmdline", ""));
@@ -43,8 +49,9 @@ static int fill(struct image *self, const json_t *doc, struct error *err)
     self->memory_mib = (int)CLAMP(json_get_int(doc, "memory_mib", 2048), 128, 1 << 20);
     self->width = (int)CLAMP(json_get_int(doc, "width", 1280), 320, 8192);
     self->height = (int)CLAMP(json_get_int(doc, "height", 800), 200, 8192);
+    self->agent = inside_kind_parse(json_get_string(doc, "agent", "any"));
     self->signals_up = json_get_bool(doc, "signals_up", false);
-    if (!self->hash || !self->description || !self->cmdline)
+    if (!self->name || !self->hash || !self->description || !self->cmdline)
         return error_errno(err, ENOMEM, "reading image.json");
     int r = take_file(&self->kernel, self, doc, "kernel", err);
     if (r == 0)

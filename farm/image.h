@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "farm/inside.h"
 
 /* All strings are allocated; paths are absolute and name the hashed directory, so a sandbox keeps its
  * image when a newer build takes over the name. */
@@ -12,6 +13,7 @@ struct image {
     char *disk; /* NULL: a guest without a disk */
     int64_t disk_bytes;
     int cpus, memory_mib, width, height; /* defaults */
+    enum inside_kind agent;
     bool signals_up; /* the guest tells when its desktop is up (guest_is_up) */
 };
 

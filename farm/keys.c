@@ -50,6 +50,15 @@ int role_parse(const char *name, enum role *ret)
     return -EINVAL;
 }
 
+void keys_limits(const struct keys *self, const char *id, struct key_limits *ret)
+{
+    struct key *key;
+    *ret = (struct key_limits){ 0 };
+    list_for_each(key, &self->all, link)
+        if (strcmp(key->principal.key_id, id) == 0)
+            *ret = key->principal.limits;
+}
+
 static void to_hex(const unsigned char *in, size_t n, char *out)
 {
     for (size_t i = 0; i < n; i++)

@@ -42,5 +42,7 @@ int keys_authenticate(struct keys *self, const char *secret, struct principal *r
 int keys_add(struct keys *self, const char *name, enum role role, const struct key_limits *limits,
              json_t **ret, struct error *err);
 int keys_remove(struct keys *self, const char *id, struct error *err);
+/* What the key of that id may hold; zeroes when there is none. */
+void keys_limits(const struct keys *self, const char *id, struct key_limits *ret);
 /* {"items":[…]} without secrets. */
 json_t *keys_list(struct keys *self);

@@ -1,6 +1,7 @@
 #include "farm/op.h"
 
 #include "farm/sandbox-impl.h"
+#include "stream/recorder.h"
 
 #include <errno.h>
 
@@ -10,12 +11,21 @@ static void handle_begin(void *data)
     self->impl->begin(self);
 }
 
-static int check_state(const struct sandbox *sandbox, struct error *err)
+static int check_state(const struct sandbox *sandbox, bool runs_paused, struct error *err)
 {
     switch (sandbox->state) {
     case SANDBOX_PENDING:
     case SANDBOX_RUNNING:
         return 0;
+    case SANDBOX_PAUSING:
+    case SANDBOX_PAUSED:
+    case SANDBOX_RESUMING:
+    case SANDBOX_HIBERNATING:
+    case SANDBOX_HIBERNATED:
+    case SANDBOX_WAKING:
+        return runs_paused ? 0
+                           : error_set(err, ERROR_CONFLICT, "sandbox %s is %s; resume it first",
+                                       sandbox->id, sandbox_state_name(sandbox->state));
     default:
         return error_set(err, ERROR_GUEST_GONE, "sandbox %s is %s%s%s", sandbox->id,
                          sandbox_state_name(sandbox->state), *sandbox->message ? ": " : "",
@@ -26,7 +36,7 @@ static int check_state(const struct sandbox *sandbox, struct error *err)
 struct op *op_new(size_t size, const struct op_impl *impl, struct sandbox *sandbox, answer_fn done,
                   void *data, struct error *err)
 {
-    if (check_state(sandbox, err) < 0)
+    if (check_state(sandbox, impl->runs_paused, err) < 0)
         return NULL;
     struct op *self = calloc(1, size);
     if (self) {
@@ -53,7 +63,8 @@ struct op *op_new(size_t size, const struct op_impl *impl, struct sandbox *sandb
 struct op *op_start(struct op *self)
 {
     list_append(&self->sandbox->ops, &self->link);
-    display_hold(self->sandbox->display);
+    if (!self->impl->is_blind)
+        display_hold(self->sandbox->display);
     defer_request(self->defer);
     return self;
 }
@@ -61,6 +72,10 @@ struct op *op_start(struct op *self)
 static void destroy(struct op *self)
 {
     list_remove(&self->link);
+    barrier_cancel(self->barrier);
+    if (self->waiting)
+        bytes_unref(self->waiting->image);
+    free(self->waiting);
     defer_free(self->defer);
     timer_free(self->timer);
     if (self->impl->deinit)
@@ -77,18 +92,48 @@ struct op *op_drop(struct op *self)
     return NULL;
 }
 
+static void give(struct op *self, struct answer *answer)
+{
+    answer->body = json_incref(self->body);
+    bytes_ref(answer->image);
+    self->done(self->data, answer);
+    destroy(self);
+}
+
+static void handle_recorded(void *data, bool is_written maybe_unused)
+{
+    struct op *self = data;
+    struct answer answer = *self->waiting;
+    self->barrier = NULL;
+    give(self, &answer);
+}
+
+/* What the answer names is in the recording before the caller has it. A full disk holds nobody up. */
+static bool wait_for_recording(struct op *self, const struct answer *answer)
+{
+    if (self->impl->is_blind || !self->sandbox->recorder)
+        return false;
+    self->waiting = malloc(sizeof *self->waiting);
+    if (!self->waiting)
+        return false;
+    *self->waiting = *answer;
+    bytes_ref(answer->image);
+    self->barrier = recorder_barrier(self->sandbox->recorder, handle_recorded, self);
+    return self->barrier != NULL;
+}
+
 static void end(struct op *self, struct answer *answer, bool is_aborted)
 {
     /* Off the list first: what stop does may end other operations. */
     list_remove(&self->link);
     self->impl->stop(self, is_aborted);
-    display_release(self->sandbox->display);
-    if (answer) {
-        answer->body = json_incref(self->body);
-        bytes_ref(answer->image);
-        self->done(self->data, answer);
-    }
-    destroy(self);
+    op_no_timer(self);
+    if (!self->impl->is_blind)
+        display_release(self->sandbox->display);
+    if (!answer)
+        destroy(self);
+    else if (!wait_for_recording(self, answer))
+        give(self, answer);
 }
 
 void op_finish(struct op *self, struct answer *answer)
@@ -100,12 +145,15 @@ void op_fail(struct op *self, const struct error *err)
 {
     struct answer answer = { .err = *err };
     answer.err.is_set = true;
+    self->why = &answer.err;
     end(self, &answer, true);
 }
 
 void op_cancel(struct op *self)
 {
-    if (self)
+    if (self && self->waiting)
+        destroy(self);
+    else if (self)
         end(self, NULL, true);
 }
 

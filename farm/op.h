@@ -14,6 +14,8 @@ struct op_impl {
     void (*stop)(struct op *self, bool is_aborted);
     /* Frees what the implementation holds, not self. */
     void (*deinit)(struct op *self);
+    bool is_blind; /* does not need the screen */
+    bool runs_paused; /* only looks: allowed while the guest stands still */
 };
 
 /* First member of every operation, which is one allocation. */
@@ -24,9 +26,12 @@ struct op {
     answer_fn done;
     void *data;
     struct defer *defer;
+    const struct error *why; /* of a failure, while stop runs; NULL */
     struct timer *timer; /* the implementation's, made on first use by op_after */
     void (*on_timer)(struct op *self);
     json_t *body; /* what the answer says; always an object */
+    struct barrier *barrier; /* what the answer names is being recorded: it waits */
+    struct answer *waiting;  /* then */
 };
 
 /* size is the implementation's, zeroed. NULL with err set when the sandbox has no desktop (guest_gone,

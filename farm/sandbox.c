@@ -3,9 +3,19 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "farm/bake.h"
+#include "farm/create.h"
 #include "farm/farm.h"
+#include "farm/fork.h"
+#include "farm/job.h"
+#include "farm/ocr.h"
 #include "farm/op.h"
+#include "farm/recording.h"
 #include "farm/sandbox-impl.h"
+#include "farm/sweep.h"
+#include "farm/shell.h"
+#include "farm/terminal.h"
+#include "farm/vnc.h"
 #include "farm/wait.h"
 
 #include <errno.h>
@@ -17,10 +27,18 @@
  * killed once QEMU had time to close. */
 #define DELETE_GRACE_MS 0
 
+/* As at creation (api/table.c). */
+#define METADATA_MAX 64
+#define METADATA_NAME_MAX 255
+#define METADATA_VALUE_MAX 32768
+
 static const char *const state_names[] = {
     [SANDBOX_PENDING] = "Pending",       [SANDBOX_RUNNING] = "Running",
-    [SANDBOX_STOPPING] = "Stopping",     [SANDBOX_TERMINATED] = "Terminated",
-    [SANDBOX_FAILED] = "Failed",
+    [SANDBOX_PAUSING] = "Pausing",       [SANDBOX_PAUSED] = "Paused",
+    [SANDBOX_RESUMING] = "Resuming",     [SANDBOX_STOPPING] = "Stopping",
+    [SANDBOX_HIBERNATING] = "Hibernating", [SANDBOX_HIBERNATED] = "Hibernated",
+    [SANDBOX_WAKING] = "Waking",
+    [SANDBOX_TERMINATED] = "Terminated", [SANDBOX_FAILED] = "Failed",
 };
 _Static_assert(ARRAY_LEN(state_names) == SANDBOX_STATE_COUNT, "one name per state");
 
@@ -56,8 +74,8 @@ enum sandbox_state sandbox_get_state(const struct sandbox *self)
     return self->state;
 }
 
-static void set_state(struct sandbox *self, enum sandbox_state state, const char *reason,
-                      const char *message)
+void sandbox_set_state(struct sandbox *self, enum sandbox_state state, const char *reason,
+                       const char *message)
 {
     self->state = state;
     snprintf(self->reason, sizeof self->reason, "%s", reason);
@@ -80,18 +98,20 @@ struct sandbox *sandbox_new(struct farm *farm, const char *id, const json_t *req
     list_init(&self->link);
     list_init(&self->deleters);
     list_init(&self->ops);
+    list_init(&self->held_input);
     list_init(&self->waiting);
     list_init(&self->up_waiters);
+    list_init(&self->wakers);
     self->created_us = clock_wall_us();
     self->request = json_object();
-    static const char *const kept[] = { "metadata", "entrypoint" };
+    static const char *const kept[] = { "metadata", "entrypoint", "env", "recording" };
     for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
         json_t *value = json_object_get(request, kept[i]);
         if (value)
             json_object_set(self->request, kept[i], value);
     }
     self->lease = timer_new(farm_loop(farm), handle_lease, self);
-    if (!self->request || !self->lease) {
+    if (!self->request || !self->lease || use_init(self, NULL) < 0) {
         sandbox_unref(self);
         return NULL;
     }
@@ -110,7 +130,17 @@ struct sandbox *sandbox_unref(struct sandbox *self)
         return NULL;
     /* First the guest: it answers what is under way, and those callbacks use the desktop. */
     self->guest = guest_free(self->guest);
+    inside_deinit(self);
+    self->jobs = jobs_free(self->jobs);
+    self->shells = shells_free(self->shells);
+    self->terminals = terminals_free(self->terminals);
+    self->vnc = vnc_free(self->vnc);
+    self->ocr = ocr_free(self->ocr);
+    recording_leave(self);
     desktop_deinit(self);
+    lineage_deinit(self);
+    hibernate_deinit(self);
+    use_deinit(self);
     timer_free(self->lease);
     json_decref(self->request);
     free(self->dir);
@@ -118,7 +148,7 @@ struct sandbox *sandbox_unref(struct sandbox *self)
     return NULL;
 }
 
-static void fail_ops(struct sandbox *self, const struct error *err)
+void sandbox_fail_ops(struct sandbox *self, const struct error *err)
 {
     while (!list_empty(&self->ops)) {
         struct op *op = list_first(&self->ops, struct op, link);
@@ -143,6 +173,8 @@ static void finish_delete(struct sandbox *self)
     remove_files(self);
     sandbox_ref(self);
     sandbox_unlist(self);
+    if (self->lineage.chain.n || self->lineage.base)
+        sweep_request(self->farm);
     while (!list_empty(&self->deleters)) {
         struct deleter *waiter = list_first(&self->deleters, struct deleter, link);
         list_remove(&waiter->link);
@@ -175,16 +207,20 @@ void sandbox_delete(struct sandbox *self, void (*done)(void *data), void *data)
         list_append(&self->deleters, &waiter->link);
     }
     if (self->state != SANDBOX_STOPPING) {
-        set_state(self, SANDBOX_STOPPING, "Deleted", "");
+        sandbox_set_state(self, SANDBOX_STOPPING, "Deleted", "");
         timer_stop(self->lease);
         struct error err = { 0 };
         error_set(&err, ERROR_CANCELLED, "sandbox %s was deleted", self->id);
-        fail_ops(self, &err);
+        sandbox_fail_ops(self, &err);
+        recording_end(self, "deleted");
         farm_counters(self->farm)->deleted++;
         /* A daemon that dies now must go on deleting, not adopt it. */
         farm_store(self->farm, self, NULL);
+        hibernate_forget(self, &err);
         if (self->guest) {
+            sandbox_vnc_close(self);
             desktop_disconnect(self);
+            inside_disconnect(self);
             guest_power_off(self->guest, DELETE_GRACE_MS);
         } else {
             timer_start(self->lease, 0); /* nothing to wait for, but never inside the call */
@@ -234,6 +270,35 @@ int sandbox_renew(struct sandbox *self, int64_t expires_wall_us, struct error *e
     return 0;
 }
 
+int sandbox_patch_metadata(struct sandbox *self, const json_t *patch, struct error *err)
+{
+    const char *name;
+    json_t *value, *before = json_object_get(self->request, "metadata");
+    auto_json json_t *after = before ? json_copy(before) : json_object();
+    json_object_foreach((json_t *)(uintptr_t)patch, name, value) {
+        if (json_is_null(value))
+            json_object_del(after, name);
+        else if (!json_is_string(value))
+            return error_set(err, ERROR_BAD_TYPE, "%.64s: expected a string or null", name);
+        else if (strlen(name) > METADATA_NAME_MAX || json_string_length(value) > METADATA_VALUE_MAX)
+            return error_set(err, ERROR_BAD_VALUE, "%.64s: a name has at most %d bytes, a value %d",
+                             name, METADATA_NAME_MAX, METADATA_VALUE_MAX);
+        else
+            json_object_set(after, name, value);
+    }
+    if (json_object_size(after) > METADATA_MAX)
+        return error_set(err, ERROR_BAD_VALUE, "a sandbox has at most %d labels", METADATA_MAX);
+    json_incref(before);
+    json_object_set(self->request, "metadata", after);
+    int r = farm_store(self->farm, self, err);
+    if (r < 0 && before)
+        json_object_set(self->request, "metadata", before);
+    else if (r < 0)
+        json_object_del(self->request, "metadata");
+    json_decref(before);
+    return r;
+}
+
 int sandbox_set_layout(struct sandbox *self, const char *layout, struct error *err)
 {
     int r = desktop_set_layout(self, layout, err);
@@ -250,14 +315,26 @@ static void handle_ready(void *data)
         guest_power_off(self->guest, DELETE_GRACE_MS);
         return;
     }
-    set_state(self, SANDBOX_RUNNING, "Started", "");
+    if (self->lineage.origin) {
+        lineage_handle_ready(self);
+        return;
+    }
+    if (self->is_adopted)
+        lineage_adopt(self);
+    sandbox_set_state(self, SANDBOX_RUNNING, "Started", "");
+    if (self->is_adopted)
+        pause_adopt(self, self->adopted_state);
     if (farm_store(self->farm, self, &err) < 0)
         log_warn("%s: %s", self->id, err.message);
     desktop_connect(self);
+    inside_connect(self);
     if (self->is_adopted) {
         /* Which keys the last daemon left held, nobody knows. */
         self->is_adopted = false;
-        input_reset(self->input);
+        if (self->state == SANDBOX_RUNNING)
+            input_reset(self->input);
+        else
+            self->is_reset_due = true;
     }
 }
 
@@ -265,24 +342,34 @@ static void handle_ended(void *data, enum guest_end why, const struct error *err
 {
     struct sandbox *self = data;
     sandbox_ref(self);
+    sandbox_vnc_close(self);
     desktop_disconnect(self);
+    inside_disconnect(self);
+    identity_forget(self);
     self->guest = guest_free(self->guest);
+    fork_handle_end(self);
+    hibernate_handle_end(self);
     if (self->state == SANDBOX_STOPPING) {
         finish_delete(self);
-    } else {
+    } else if (self->state == SANDBOX_WAKING) {
+        /* lineage_handle_end below puts it back to sleep */
+    } else if (self->state != SANDBOX_FAILED) {
         struct error gone = { 0 };
         if (why == GUEST_END_POWERED_OFF || why == GUEST_END_STOPPED) {
-            set_state(self, SANDBOX_TERMINATED, "PoweredOff", "");
+            sandbox_set_state(self, SANDBOX_TERMINATED, "PoweredOff", "");
             error_set(&gone, ERROR_GUEST_GONE, "the guest of sandbox %s was switched off", self->id);
         } else {
             farm_counters(self->farm)->failed++;
-            set_state(self, SANDBOX_FAILED, err ? error_code_name(err->code) : "guest_failed",
+            sandbox_set_state(self, SANDBOX_FAILED, err ? error_code_name(err->code) : "guest_failed",
                       err ? err->message : "");
             error_set(&gone, ERROR_GUEST_GONE, "%s", err ? err->message : "the guest died");
         }
-        fail_ops(self, &gone);
+        sandbox_fail_ops(self, &gone);
+        recording_end(self, self->state == SANDBOX_FAILED ? "failed" : "powered_off");
         farm_store(self->farm, self, NULL);
     }
+    lineage_handle_end(self, err);
+    bake_handle_end(self);
     sandbox_unref(self);
 }
 
@@ -295,7 +382,7 @@ static void handle_network(void *data, bool is_up, const char *why)
     }
     log_debug("%s: network up", self->id);
     /* The identity now names the network's processes: an adoption finds them. */
-    if (self->state == SANDBOX_RUNNING)
+    if (self->state != SANDBOX_PENDING && self->state != SANDBOX_STOPPING)
         farm_store(self->farm, self, NULL);
 }
 
@@ -314,10 +401,33 @@ static const struct guest_ops guest_ops = {
     .on_network = handle_network,
 };
 
-int sandbox_start(struct sandbox *self, const struct image *image, struct error *err)
+int sandbox_use_guest(struct sandbox *self, struct guest *guest, uid_t uid, struct error *err)
+{
+    int r = guest_move(guest, self->dir, err);
+    if (r < 0)
+        return r;
+    self->uid = uid;
+    self->guest = guest;
+    guest_set_ops(guest, &guest_ops, self);
+    farm_store(self->farm, self, NULL);
+    return 0;
+}
+
+struct guest *sandbox_take_guest(struct sandbox *self, const struct error *why)
+{
+    sandbox_fail_ops(self, why);
+    desktop_disconnect(self);
+    inside_disconnect(self);
+    identity_forget(self);
+    return steal_ptr(&self->guest);
+}
+
+int sandbox_start_guest(struct sandbox *self, const struct image *image, const struct machine_origin *origin,
+                   struct error *err)
 {
     struct machine_spec spec = {
         .profile = MACHINE_LINUX,
+        .origin = origin,
         .accel = farm_accel(self->farm),
         .network = self->network,
         .name = self->id,
@@ -332,22 +442,32 @@ int sandbox_start(struct sandbox *self, const struct image *image, struct error 
         .disk_bytes = image->disk ? self->charge.disk_mib << 20 : 0,
     };
     machine_fill_ids(&spec);
-    int r = machine_check(&spec, err);
-    if (r == 0)
-        r = fs_mkdirs(self->dir, 0700, err);
+    return guest_start(&self->guest, farm_guest_host(self->farm), &spec, self->dir, self->uid, &guest_ops,
+                       self, err);
+}
+
+int sandbox_prepare(struct sandbox *self, struct error *err)
+{
+    int r = fs_mkdirs(self->dir, 0700, err);
     if (r == 0)
         r = desktop_init(self, err);
     if (r == 0)
+        r = inside_init(self, err);
+    if (r == 0)
         r = farm_store(self->farm, self, err);
     if (r == 0)
-        r = guest_start(&self->guest, farm_guest_host(self->farm), &spec, self->dir, self->uid,
-                        &guest_ops, self, err);
-    if (r < 0) {
+        arm_lease(self);
+    return r;
+}
+
+int sandbox_start(struct sandbox *self, const struct image *image, struct error *err)
+{
+    int r = sandbox_prepare(self, err);
+    if (r == 0)
+        r = sandbox_start_guest(self, image, NULL, err);
+    if (r < 0)
         remove_files(self);
-        return r;
-    }
-    arm_lease(self);
-    return 0;
+    return r;
 }
 
 /* --- The journal --------------------------------------------------------------------------------- */
@@ -355,16 +475,17 @@ int sandbox_start(struct sandbox *self, const struct image *image, struct error 
 json_t *sandbox_document(const struct sandbox *self)
 {
     json_t *identity = self->guest ? guest_identity(self->guest) : NULL;
-    return json_pack("{ss ss ss ss sO ss ss sI sI sI sI sI ss sb si si sI ss so}", "owner", self->owner,
+    return json_pack("{so ss ss ss ss sO ss ss sI sI sI sI sI ss sb ss si si sI ss so so sb}", "idle", use_json(self), "owner", self->owner,
                      "state", state_names[self->state], "reason", self->reason, "message",
                      self->message, "request", self->request, "image", self->image_name, "image_hash",
                      self->image_hash, "created_us", (json_int_t)self->created_us, "expires_us",
                      (json_int_t)self->expires_us, "cpus", (json_int_t)self->charge.cpus, "memory_mib",
                      (json_int_t)self->charge.memory_mib, "disk_mib",
                      (json_int_t)self->charge.disk_mib, "network",
-                     machine_network_name(self->network), "signals_up", self->signals_up, "width", self->width, "height",
+                     machine_network_name(self->network), "signals_up", self->signals_up, "agent",
+                     inside_kind_name(self->agent_kind), "width", self->width, "height",
                      self->height, "uid", (json_int_t)self->uid, "layout", self->layout, "guest",
-                     identity ? identity : json_null());
+                     identity ? identity : json_null(), "lineage", lineage_json(self), "hidden", self->is_hidden);
 }
 
 static void read_document(struct sandbox *self, const json_t *doc)
@@ -379,9 +500,34 @@ static void read_document(struct sandbox *self, const json_t *doc)
                                     json_get_int(doc, "disk_mib", 0) };
     machine_network_parse(json_get_string(doc, "network", "none"), &self->network, NULL);
     self->signals_up = json_get_bool(doc, "signals_up", false);
+    self->agent_kind = inside_kind_parse(json_get_string(doc, "agent", "any"));
     self->width = (int)json_get_int(doc, "width", 0);
     self->height = (int)json_get_int(doc, "height", 0);
     self->uid = (uid_t)json_get_int(doc, "uid", 0);
+    self->is_hidden = json_get_bool(doc, "hidden", false);
+    lineage_read(self, json_object_get(doc, "lineage"));
+    use_read(self, json_object_get(doc, "idle"));
+}
+
+/* What a dead daemon had begun and nobody has seen is begun again, in a fresh directory. */
+void sandbox_begin_again(struct sandbox *self)
+{
+    struct error err = { 0 };
+    struct checkpoint *origin = self->lineage.origin;
+    uid_t uid = self->uid;
+    self->must_begin = false;
+    guest_end_orphan(self->dir);
+    int r = lineage_part(self, &err, &err);
+    self->uid = uid;
+    sandbox_set_state(self, SANDBOX_PENDING, "Restarting", "the daemon ended while it was being started");
+    if (r == 0 && origin)
+        r = fs_mkdirs(self->dir, 0700, &err);
+    if (r == 0 && origin)
+        lineage_start(self, origin, NULL, NULL);
+    else if (r == 0)
+        r = create_begin_again(self, &err);
+    if (r < 0)
+        lineage_fail(self, &err);
 }
 
 int sandbox_adopt(struct sandbox *self, const json_t *doc)
@@ -390,9 +536,26 @@ int sandbox_adopt(struct sandbox *self, const json_t *doc)
     enum sandbox_state state = SANDBOX_FAILED;
     read_document(self, doc);
     sandbox_state_parse(json_get_string(doc, "state", ""), &state);
-    const json_t *identity = json_object_get(doc, "guest");
+    const json_t *identity = json_object_get(doc, "guest"), *lineage = json_object_get(doc, "lineage");
     int r = desktop_init(self, &err);
-    bool was_alive = state == SANDBOX_PENDING || state == SANDBOX_RUNNING || state == SANDBOX_STOPPING;
+    if (r == 0)
+        r = inside_init(self, &err);
+    bool was_alive = state != SANDBOX_TERMINATED && state != SANDBOX_FAILED;
+    bool is_doomed = self->is_hidden || self->lineage.is_unconfirmed || state == SANDBOX_STOPPING;
+    bool was_begun = json_get_bool(lineage, "restoring", false) || !json_is_object(identity);
+    if (r == 0 && hibernate_adopt(self, state) > 0) {
+        arm_lease(self);
+        return 0;
+    }
+    struct checkpoint *origin = checkpoint_find_any(self->farm, json_get_string(lineage, "origin", ""));
+    if (r == 0 && was_alive && !is_doomed && was_begun && (origin || !json_get_bool(lineage, "restoring", false))) {
+        self->lineage.origin = checkpoint_ref(origin);
+        self->must_begin = true;
+        arm_lease(self);
+        return 0;
+    }
+    if (r == 0 && was_alive && json_get_bool(lineage, "restoring", false))
+        r = error_set(&err, ERROR_GUEST_GONE, "the daemon ended while the sandbox was being restored");
     if (r == 0 && was_alive && json_is_object(identity))
         r = guest_adopt(&self->guest, farm_guest_host(self->farm), identity, self->dir, &guest_ops, self,
                         &err);
@@ -400,14 +563,20 @@ int sandbox_adopt(struct sandbox *self, const json_t *doc)
         r = error_set(&err, ERROR_GUEST_GONE, "the daemon ended while the guest was starting");
     if (r < 0) {
         desktop_disconnect(self);
-        if (state == SANDBOX_STOPPING) {
-            self->state = state;
+        if (is_doomed) {
+            self->state = SANDBOX_STOPPING;
             timer_start(self->lease, 0);
         } else {
-            set_state(self, SANDBOX_FAILED, "guest_gone", err.message);
+            sandbox_set_state(self, SANDBOX_FAILED, "guest_gone", err.message);
             arm_lease(self);
         }
         return 1;
+    }
+    if (is_doomed && state != SANDBOX_STOPPING) {
+        /* A template was being baked in it, or its fork was never answered. */
+        self->state = SANDBOX_PENDING;
+        sandbox_delete(self, NULL, NULL);
+        return 0;
     }
     if (!was_alive) {
         snprintf(self->reason, sizeof self->reason, "%s", json_get_string(doc, "reason", ""));
@@ -419,6 +588,7 @@ int sandbox_adopt(struct sandbox *self, const json_t *doc)
     } else {
         self->state = SANDBOX_PENDING;
         self->is_adopted = true;
+        self->adopted_state = state;
         farm_counters(self->farm)->adopted++;
     }
     arm_lease(self);
@@ -448,6 +618,16 @@ json_t *sandbox_json(const struct sandbox *self)
         clock_format(self->expires_us, expires);
         json_object_set_new(out, "expiresAt", json_string(expires));
     }
+    json_object_set_new(out, "idle", use_json(self));
+    json_object_set_new(out, "identity", identity_json(self));
+    if (*self->lineage.parent)
+        json_object_set_new(out, "parent", json_string(self->lineage.parent));
+    if (*self->lineage.checkpoint)
+        json_object_set_new(out, "checkpoint", json_string(self->lineage.checkpoint));
+    if (self->lineage.running_us)
+        json_object_set_new(out, "times", lineage_times_json(self));
+    json_object_set_new(out, "recording", recording_json_of(self));
+    json_object_set_new(out, "agent", json_string(inside_state_name(self)));
     json_object_set_new(out, "desktop", sandbox_display_json((struct sandbox *)(uintptr_t)self));
     return out;
 }

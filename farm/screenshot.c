@@ -122,7 +122,7 @@ static void stop(struct op *op, bool is_aborted maybe_unused)
 struct op *sandbox_screenshot(struct sandbox *sandbox, const json_t *params, answer_fn done, void *data,
                               struct error *err)
 {
-    static const struct op_impl impl = { .begin = begin, .stop = stop };
+    static const struct op_impl impl = { .begin = begin, .stop = stop, .runs_paused = true };
     struct op *op = op_new(sizeof(struct screenshot), &impl, sandbox, done, data, err);
     if (!op)
         return NULL;

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "display/image-id.h"
+#include "farm/change.h"
 #include "farm/sandbox-impl.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ static int take_format(struct shot_params *ret, const json_t *from, struct error
     ret->still.with_cursor = json_get_bool(from, "cursor", true);
     ret->scale = json_get_number(from, "scale", 0);
     ret->if_changed_since = json_get_int(from, "if_changed_since", 0);
+    ret->is_cropped = json_get_bool(from, "crop", false);
     return 0;
 }
 
@@ -63,8 +65,8 @@ int shot_params_from_object(struct shot_params *ret, const json_t *object, struc
     return take_format(ret, object, err);
 }
 
-int shot_params_from_action(struct shot_params *ret, const struct action *action,
-                            const struct rect *region, struct error *err)
+void shot_params_from_action(struct shot_params *ret, const struct action *action,
+                             const struct rect *region)
 {
     static const enum still_format formats[] = {
         [IMAGE_PNG] = STILL_PNG, [IMAGE_JPEG] = STILL_JPEG, [IMAGE_WEBP] = STILL_WEBP,
@@ -77,17 +79,10 @@ int shot_params_from_action(struct shot_params *ret, const struct action *action
             .height = action->height,
             .with_cursor = action->with_cursor,
         },
+        .if_changed_since = action->if_changed_since,
     };
     if (region)
         ret->still.region = *region;
-    if (*action->if_changed_since) {
-        char *end;
-        ret->if_changed_since = strtoll(action->if_changed_since, &end, 10);
-        if (*end || ret->if_changed_since <= 0)
-            return error_set(err, ERROR_BAD_VALUE, "if_changed_since: \"%s\" is no frame id",
-                             action->if_changed_since);
-    }
-    return 0;
 }
 
 int shot_settle_params(struct settle_params *ret, const json_t *object, struct error *err)
@@ -219,6 +214,7 @@ struct shot {
     struct shot_params params;
     struct screen_wait *screen;
     struct still_request *still;
+    json_t *since; /* what is told of the changes */
     shot_fn done;
     void *data;
 };
@@ -228,6 +224,7 @@ struct shot *shot_cancel(struct shot *self)
     if (self) {
         screen_wait_cancel(self->screen);
         still_cancel(self->still);
+        json_decref(self->since);
         free(self);
     }
     return NULL;
@@ -237,11 +234,12 @@ static void answer_shot(struct shot *self, struct shot_result *result, const str
 {
     shot_fn done = self->done;
     void *data = self->data;
+    json_decref(self->since);
     free(self);
     done(data, result, err);
 }
 
-static json_t *image_of(const struct still *still, struct shot_result *result)
+json_t *shot_image_json(const struct still *still, char *etag, size_t size)
 {
     const struct still_params *p = &still->params;
     struct image_id id = { .frame = still->frame_id, .width = p->width, .height = p->height,
@@ -251,7 +249,7 @@ static json_t *image_of(const struct still *still, struct shot_result *result)
     char text[IMAGE_ID_MAX];
     image_id_format(&id, text);
     /* Cursor and quality make other bytes of the same image. */
-    snprintf(result->etag, sizeof result->etag, "%.60s-%s-%016llx", text, still_format_name(p->format),
+    snprintf(etag, size, "%.60s-%s-%016llx", text, still_format_name(p->format),
              (unsigned long long)XXH3_64bits(still->bytes->data, still->bytes->size));
     return json_pack("{ss sI sI ss si si s{si si si si} sf sb sI sI}", "id", text, "frame",
                      (json_int_t)still->frame_id, "epoch", (json_int_t)still->epoch, "format",
@@ -272,11 +270,13 @@ static void handle_still(void *data, const struct still *still, const struct err
     }
     farm_counters(self->sandbox->farm)->stills++;
     struct shot_result result = { .bytes = still->bytes, .format = still->params.format };
-    result.image = image_of(still, &result);
+    result.image = shot_image_json(still, result.etag, sizeof result.etag);
+    if (self->since)
+        json_object_set(result.image, "since", self->since);
     answer_shot(self, &result, NULL);
 }
 
-static void apply_scale(struct shot_params *params, const struct frame *frame)
+void shot_apply_scale(struct shot_params *params, const struct frame *frame)
 {
     struct still_params *p = &params->still;
     if (params->scale <= 0 || p->width || p->height)
@@ -284,6 +284,51 @@ static void apply_scale(struct shot_params *params, const struct frame *frame)
     int w = p->region.w ? p->region.w : frame->width, h = p->region.w ? p->region.h : frame->height;
     p->width = MAX((int)lround(w * params->scale), 1);
     p->height = MAX((int)lround(h * params->scale), 1);
+}
+
+/* --- Only what changed --------------------------------------------------------------------------- */
+
+#define CROP_MARGIN 8 /* native pixels around the changes */
+
+/* The picture becomes the part that holds the changes, as large as it would have been in the whole one. */
+static void crop(struct shot_params *params, const struct frame *frame, const pixman_box32_t *box)
+{
+    struct still_params *p = &params->still, whole = *p;
+    struct rect part = { box->x1 - CROP_MARGIN, box->y1 - CROP_MARGIN, box->x2 - box->x1 + 2 * CROP_MARGIN,
+                         box->y2 - box->y1 + 2 * CROP_MARGIN };
+    if (still_params_resolve(&whole, frame, NULL) < 0)
+        return; /* the request tells why */
+    p->region = rect_intersect(part, whole.region);
+    p->width = MAX((int)lround((double)p->region.w * whole.width / whole.region.w), 1);
+    p->height = MAX((int)lround((double)p->region.h * whole.height / whole.region.h), 1);
+}
+
+static const char *known(struct display *display, int64_t id)
+{
+    return display_frame_by_id(display, id) ? "pixels" : "tiles";
+}
+
+/* False: what the picture would show is the same as in frame if_changed_since. */
+static bool is_changed(struct shot *self, const struct frame *frame)
+{
+    struct display *display = self->sandbox->display;
+    int64_t id = self->params.if_changed_since;
+    struct rect region = self->params.still.region;
+    pixman_region32_t changes;
+    if (id == 0 || id == frame->id)
+        return id == 0;
+    if (region.w == 0)
+        region = (struct rect){ 0, 0, frame->width, frame->height };
+    pixman_region32_init(&changes);
+    bool is_gone = change_since(display, id, frame, region, &changes) == CHANGE_GONE;
+    bool ret = is_gone || pixman_region32_not_empty(&changes);
+    if (ret)
+        self->since = json_pack("{sI ss so}", "frame", (json_int_t)id, "known", is_gone ? "gone" : known(display, id),
+                                "changed", change_rects_json(&changes));
+    if (ret && !is_gone && self->params.is_cropped)
+        crop(&self->params, frame, pixman_region32_extents(&changes));
+    pixman_region32_fini(&changes);
+    return ret;
 }
 
 static void handle_shot_screen(void *data, const struct error *screen_err)
@@ -303,12 +348,13 @@ static void handle_shot_screen(void *data, const struct error *screen_err)
         answer_shot(self, NULL, &err);
         return;
     }
-    if (self->params.if_changed_since == frame->id) {
+    change_name_frame(self->sandbox, frame);
+    shot_apply_scale(&self->params, frame);
+    if (!is_changed(self, frame)) {
         struct shot_result result = { .is_unchanged = true };
         answer_shot(self, &result, NULL);
         return;
     }
-    apply_scale(&self->params, frame);
     if (stills_request(display_stills(display), frame, display_cursor(display), &self->params.still,
                        handle_still, self, &self->still, &err) < 0)
         answer_shot(self, NULL, &err);

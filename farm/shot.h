@@ -14,6 +14,7 @@ struct shot_params {
     struct still_params still; /* not resolved */
     double scale;              /* of the region; 0: none, width and height count */
     int64_t if_changed_since;  /* frame id; 0: always a picture */
+    bool is_cropped;           /* with if_changed_since: only the part that holds the changes */
 };
 
 /* From the query of GET …/screenshot, from the "screenshot" object of a request (NULL: defaults), and
@@ -21,8 +22,13 @@ struct shot_params {
  * field. */
 int shot_params_from_query(struct shot_params *ret, const json_t *query, struct error *err);
 int shot_params_from_object(struct shot_params *ret, const json_t *object, struct error *err);
-int shot_params_from_action(struct shot_params *ret, const struct action *action,
-                            const struct rect *region, struct error *err);
+void shot_params_from_action(struct shot_params *ret, const struct action *action,
+                             const struct rect *region);
+
+/* Makes a size of params' scale, if it has one. */
+void shot_apply_scale(struct shot_params *params, const struct frame *frame);
+/* What answers say of an image. etag: at least 96 bytes. */
+json_t *shot_image_json(const struct still *still, char *etag, size_t size);
 
 /* The settle parameters of a request object (first_ms, quiet_ms, max_ms, masks). */
 int shot_settle_params(struct settle_params *ret, const json_t *object, struct error *err);

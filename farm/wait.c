@@ -1,11 +1,13 @@
 /* POST …/desktop/wait and PUT …/desktop/display: waiting for the screen without injecting anything.
  *
  * "up": the image said that its desktop is there, and it settled (UP_QUIET_US); images that say
- * nothing only settle. "settled": nothing changed for quiet_ms. "change": something changed, in a region when one is
- * given; blinkers (display/settle-history.h) are no change. */
+ * nothing only settle. "settled": nothing changed for quiet_ms. Everything else is a condition
+ * (farm/condition.h). */
 #include "farm/wait.h"
 
 #include "base/clock.h"
+#include "farm/change.h"
+#include "farm/condition.h"
 #include "farm/op.h"
 #include "farm/shot.h"
 
@@ -14,7 +16,7 @@
 
 #define UP_QUIET_US 2000000 /* panel and icons are painted one after the other */
 
-enum purpose { WAIT_FOR_UP, WAIT_FOR_SETTLED, WAIT_FOR_CHANGE, WAIT_FOR_SIZE };
+enum purpose { WAIT_FOR_UP, WAIT_FOR_SETTLED, WAIT_FOR_CONDITION, WAIT_FOR_SIZE };
 
 struct wait {
     struct op op;
@@ -24,7 +26,8 @@ struct wait {
     struct settle_params settle_params;
     bool has_region, wants_shot;
     struct rect region;
-    int64_t since;
+    struct condition_spec spec;
+    struct condition *condition;
     int width, height;
     struct shot_params shot_params;
     struct screen_wait *screen;
@@ -39,6 +42,7 @@ static void finish(struct wait *self, struct shot_result *result)
     struct sandbox *sandbox = self->op.sandbox;
     json_t *body = self->op.body;
     json_object_set_new(body, "waited_ms", json_real((double)(clock_now_us() - self->started_us) / 1e3));
+    change_name_frame(sandbox, display_frame(sandbox->display));
     json_object_set_new(body, "frame", json_integer(display_frame_id(sandbox->display)));
     json_object_set_new(body, "screen", desktop_screen_json(sandbox));
     json_object_set_new(body, "cursor", desktop_cursor_json(sandbox));
@@ -65,6 +69,7 @@ static void end(struct wait *self, const char *result)
 {
     struct error err = { 0 };
     display_unobserve(&self->observer);
+    self->condition = condition_cancel(self->condition);
     op_no_timer(&self->op);
     json_object_set_new(self->op.body, "result", json_string(result));
     if (!self->wants_shot) {
@@ -84,44 +89,29 @@ static void handle_settled(void *data, struct settle *settle, bool is_lost)
     end(self, is_lost ? "lost" : settle_state_name(settle->state));
 }
 
-/* A change counts when one of its pixels lies in the region. */
-static bool change_is_inside(const struct frame *frame, const struct tile_change *change,
-                             struct rect region)
-{
-    if (!change->counts)
-        return false;
-    struct rect tile = frame_tile_rect(frame, change->index);
-    struct rect common = rect_intersect(tile, region);
-    for (int y = common.y; y < common.y + common.h; y++) {
-        uint64_t row = change->counted[y - tile.y] >> (common.x - tile.x);
-        if (common.w < 64)
-            row &= (UINT64_C(1) << common.w) - 1;
-        if (row)
-            return true;
-    }
-    return false;
-}
-
 static bool has_wanted_size(struct wait *self)
 {
     const struct frame *frame = display_frame(self->op.sandbox->display);
     return frame && frame->width == self->width && frame->height == self->height;
 }
 
-static void handle_frame(void *data, const struct frame_update *update)
+static void handle_frame(void *data, const struct frame_update *update maybe_unused)
 {
     struct wait *self = data;
-    if (self->purpose == WAIT_FOR_SIZE) {
-        if (has_wanted_size(self))
-            end(self, "resized");
+    if (has_wanted_size(self))
+        end(self, "resized");
+}
+
+static void handle_condition(void *data, json_t *found, const struct error *err)
+{
+    struct wait *self = data;
+    self->condition = NULL;
+    if (err) {
+        op_fail(&self->op, err);
         return;
     }
-    bool is_change = update->is_new_epoch;
-    for (int i = 0; i < update->n_changes && !is_change; i++)
-        is_change = self->has_region ? change_is_inside(update->frame, &update->changes[i], self->region)
-                                     : update->changes[i].counts;
-    if (is_change)
-        end(self, "changed");
+    json_object_set_new(self->op.body, "found", found);
+    end(self, self->spec.kind == CONDITION_CHANGE ? "changed" : self->spec.is_absent ? "gone" : "found");
 }
 
 static void handle_late(struct op *op)
@@ -162,17 +152,20 @@ static void handle_screen(void *data, const struct error *screen_err)
         }
         return;
     }
-    if (self->purpose == WAIT_FOR_SIZE) {
-        if (has_wanted_size(self)) {
-            end(self, "resized");
-            return;
-        }
-        if (display_resize(display, self->width, self->height, &err) < 0) {
+    if (self->purpose == WAIT_FOR_CONDITION) {
+        self->condition = condition_start(self->op.sandbox, &self->spec, false, handle_condition, self, &err);
+        if (self->condition)
+            op_after(&self->op, self->max_us, handle_late);
+        else
             op_fail(&self->op, &err);
-            return;
-        }
-    } else if (self->since && display_frame_id(display) != self->since) {
-        end(self, "changed");
+        return;
+    }
+    if (has_wanted_size(self)) {
+        end(self, "resized");
+        return;
+    }
+    if (display_resize(display, self->width, self->height, &err) < 0) {
+        op_fail(&self->op, &err);
         return;
     }
     display_observe(display, &self->observer, &ops, self);
@@ -221,11 +214,24 @@ static void stop(struct op *op, bool is_aborted maybe_unused)
     list_remove(&self->up_link);
     self->screen = screen_wait_cancel(self->screen);
     self->settle = settle_wait_cancel(self->settle);
+    self->condition = condition_cancel(self->condition);
     self->shot = shot_cancel(self->shot);
     display_unobserve(&self->observer);
 }
 
-static const struct op_impl impl = { .begin = begin, .stop = stop };
+static void deinit(struct op *op)
+{
+    condition_spec_deinit(&((struct wait *)op)->spec);
+}
+
+static const struct op_impl impl = { .begin = begin, .stop = stop, .deinit = deinit };
+
+static enum purpose purpose_of(const char *name, enum condition_kind *ret_kind)
+{
+    if (condition_kind_parse(name, ret_kind) == 0)
+        return WAIT_FOR_CONDITION;
+    return strcmp(name, "up") == 0 ? WAIT_FOR_UP : WAIT_FOR_SETTLED;
+}
 
 struct op *sandbox_wait(struct sandbox *sandbox, const json_t *request, answer_fn done, void *data,
                         struct error *err)
@@ -236,17 +242,16 @@ struct op *sandbox_wait(struct sandbox *sandbox, const json_t *request, answer_f
     struct wait *self = (struct wait *)op;
     const json_t *region = json_object_get(request, "region");
     const json_t *screenshot = json_object_get(request, "screenshot");
-    const char *purpose = json_get_string(request, "for", "settled");
-    self->purpose = strcmp(purpose, "change") == 0 ? WAIT_FOR_CHANGE
-                    : strcmp(purpose, "up") == 0   ? WAIT_FOR_UP
-                                                   : WAIT_FOR_SETTLED;
+    enum condition_kind kind = CONDITION_CHANGE;
+    self->purpose = purpose_of(json_get_string(request, "for", "settled"), &kind);
     self->max_us = json_get_int(request, "max_ms", 30000) * 1000;
-    self->since = json_get_int(request, "since", 0);
     self->has_region = json_is_object(region);
     self->region = (struct rect){ (int)json_get_int(region, "x", 0), (int)json_get_int(region, "y", 0),
                                   (int)json_get_int(region, "width", 0),
                                   (int)json_get_int(region, "height", 0) };
     self->wants_shot = json_is_object(screenshot);
+    if (self->purpose == WAIT_FOR_CONDITION && condition_spec_read(&self->spec, kind, request, "", err) < 0)
+        return op_drop(op);
     if (shot_settle_params(&self->settle_params, request, err) < 0 ||
         (self->wants_shot && shot_params_from_object(&self->shot_params, screenshot, err) < 0))
         return op_drop(op);

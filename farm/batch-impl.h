@@ -1,0 +1,68 @@
+/* What the files of a batch know of it: batch-plan.c reads the request and checks it, batch.c plays it. */
+#pragma once
+
+#include "farm/batch.h"
+#include "farm/condition.h"
+#include "farm/helper.h"
+#include "farm/op.h"
+#include "farm/place.h"
+#include "farm/sandbox-impl.h"
+#include "farm/shot.h"
+#include "farm/stale.h"
+#include "farm/track.h"
+#include "input/plan.h"
+
+struct batch {
+    struct op op;
+    struct list link; /* sandbox->waiting */
+    struct action *actions;
+    size_t n_actions, at;
+    int64_t sent_us; /* the first event of the action that plays; 0: none yet */
+    bool is_running, is_playing;
+    int64_t queue_us;
+
+    struct place place;
+    enum stale_policy { STALE_ALLOW, STALE_WARN, STALE_REFUSE } stale_policy;
+    uint8_t *stale; /* per action: enum stale, when the policy asks */
+    struct space space;
+
+    bool is_partial;
+    struct error refused; /* set: why the batch is cut after its actions */
+
+    bool wants_settle, wants_shot;
+    struct settle_params settle_params;
+    struct shot_params shot_params;
+
+    struct screen_wait *screen;
+    struct settle_wait *settle; /* since the last action that injected; NULL once it ended */
+    json_t *settle_result;      /* what it ended with, until the next injection */
+    size_t settled_action;      /* the action it belongs to, n_actions for none */
+    bool is_waiting_settle;
+    void (*after_settle)(struct batch *self);
+    struct shot *shot;
+    struct display_observer observer; /* for first damage */
+    struct error untypable;     /* set: texts that the layout lacks, and the first one's error */
+    size_t untypable_at;        /* its index */
+    bool *is_helped;            /* per action: the helper types it */
+    struct helper_call *helper; /* under way */
+    int64_t helper_us;          /* since */
+    struct condition *condition; /* of wait_for */
+    struct track *track;
+    json_t *results;
+};
+
+/* --- batch-plan.c -------------------------------------------------------------------------------- */
+
+/* Fills the batch from the request's body, which is valid by the table. */
+int batch_parse(struct batch *self, const json_t *request, struct error *err);
+/* Fixes the space that coordinates are meant in; the screen must be known. */
+int batch_resolve_space(struct batch *self, struct error *err);
+/* Plans every action once, without effect. Texts that only the helper can type are noted, not refused. */
+int batch_check_plans(struct batch *self, struct error *err);
+/* The native rectangle of an action's region. */
+int batch_action_rect(const struct batch *self, const struct action *action, struct rect *ret, struct error *err);
+/* What a wait_for that is no settling waits for, in native pixels; the caller's. */
+int batch_condition(const struct batch *self, const struct action *action, struct condition_spec *ret,
+                    struct error *err);
+/* Action i cannot be done because of *err, r is its value. A partial batch is cut before it, and 0 returned. */
+int batch_refuse(struct batch *self, size_t i, int r, struct error *err);

@@ -1,0 +1,146 @@
+/* GET …/desktop/compare: where two frames differ, and how much of it a person would see.
+ *
+ * Which frames are known is bounded (display/past.h): of old ones to the tile, of very old ones nothing. That is
+ * an answer, not an error: "known" says it. Pixels are compared on a worker. */
+#include "display/difference.h"
+
+#include "farm/change.h"
+#include "farm/find.h"
+#include "farm/sandbox-impl.h"
+#include "farm/shot.h"
+
+#include <errno.h>
+
+struct job {
+    struct compare *compare; /* NULL: nobody waits */
+    struct frame *then, *now;
+    struct difference result;
+};
+
+struct compare {
+    struct op op;
+    int64_t since, until;
+    struct screen_wait *screen;
+    struct frame *now;
+    struct job *job;
+};
+
+static struct job *job_free(struct job *job)
+{
+    frame_unref(job->then);
+    frame_unref(job->now);
+    free(job);
+    return NULL;
+}
+
+static void work(void *data)
+{
+    struct job *job = data;
+    difference_measure(job->then, job->now, &job->result);
+}
+
+static void handle_compared(void *data)
+{
+    struct job *job = data;
+    struct compare *self = job->compare;
+    if (self) {
+        self->job = NULL;
+        json_object_set_new(self->op.body, "difference", json_real(job->result.seen));
+        json_object_set_new(self->op.body, "changed_share", json_real(job->result.changed));
+        json_object_set_new(self->op.body, "color", json_real(job->result.color));
+        find_finish(&self->op, self->now, &(struct answer){ 0 });
+    }
+    job_free(job);
+}
+
+static void tell_known(struct compare *self, const char *known, pixman_region32_t *changes)
+{
+    json_object_set_new(self->op.body, "known", json_string(known));
+    json_object_set_new(self->op.body, "changed", change_rects_json(changes));
+}
+
+static int start_job(struct compare *self, struct frame *then, struct error *err)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (job) {
+        *job = (struct job){ .compare = self, .then = frame_ref(then), .now = frame_ref(self->now) };
+        if (worker_submit(farm_pool(self->op.sandbox->farm), WORK_LATENCY, work, handle_compared, job) == 0) {
+            self->job = job;
+            return 0;
+        }
+        job_free(job);
+    }
+    return error_errno(err, ENOMEM, "comparing frames");
+}
+
+static int run(struct compare *self, struct error *err)
+{
+    struct display *display = self->op.sandbox->display;
+    display_flush(display);
+    struct frame *now = self->until ? display_frame_by_id(display, self->until) : display_frame(display);
+    pixman_region32_t changes;
+    int r = 0;
+    if (!now)
+        return error_set(err, ERROR_UNKNOWN_FRAME, "until: the pixels of frame %lld are not kept", (long long)self->until);
+    self->now = frame_ref(now);
+    struct rect all = { 0, 0, now->width, now->height };
+    struct frame *then = self->since == now->id ? now : display_frame_by_id(display, self->since);
+    pixman_region32_init(&changes);
+    bool is_gone = change_since(display, self->since, now, all, &changes) == CHANGE_GONE;
+    bool is_comparable = then && then->width == now->width && then->height == now->height;
+    tell_known(self, is_gone ? "gone" : is_comparable ? "pixels" : "tiles", &changes);
+    pixman_region32_fini(&changes);
+    if (is_comparable)
+        r = start_job(self, then, err);
+    else
+        find_finish(&self->op, now, &(struct answer){ 0 });
+    return r;
+}
+
+static void handle_screen(void *data, const struct error *screen_err)
+{
+    struct compare *self = data;
+    struct error err = { 0 };
+    self->screen = NULL;
+    if (screen_err)
+        op_fail(&self->op, screen_err);
+    else if (run(self, &err) < 0)
+        op_fail(&self->op, &err);
+}
+
+static void begin(struct op *op)
+{
+    struct compare *self = (struct compare *)op;
+    struct error err = { 0 };
+    self->screen = screen_wait_start(op->sandbox, handle_screen, self);
+    if (!self->screen) {
+        error_errno(&err, ENOMEM, "comparing frames");
+        op_fail(op, &err);
+    }
+}
+
+static void stop(struct op *op, bool is_aborted maybe_unused)
+{
+    struct compare *self = (struct compare *)op;
+    self->screen = screen_wait_cancel(self->screen);
+    if (self->job)
+        self->job->compare = NULL;
+    self->job = NULL;
+}
+
+static void deinit(struct op *op)
+{
+    frame_unref(((struct compare *)op)->now);
+}
+
+struct op *sandbox_compare(struct sandbox *sandbox, const json_t *params, answer_fn done, void *data, struct error *err)
+{
+    static const struct op_impl impl = { .begin = begin, .stop = stop, .deinit = deinit, .runs_paused = true };
+    struct op *op = op_new(sizeof(struct compare), &impl, sandbox, done, data, err);
+    if (!op)
+        return NULL;
+    struct compare *self = (struct compare *)op;
+    self->since = json_get_int(params, "since", 0);
+    self->until = json_get_int(params, "until", 0);
+    return op_start(op);
+}

@@ -1,0 +1,185 @@
+/* POST …/desktop/find: where a text or a picture is on the screen, or all text there is.
+ *
+ * One look at the frame that is current when it begins; what comes later is not waited for (that is
+ * …/desktop/wait). Places are told in native pixels and in the space that was asked for. */
+#include "farm/find.h"
+
+#include "farm/change.h"
+#include "farm/ocr.h"
+#include "farm/sandbox-impl.h"
+#include "farm/shot.h"
+#include "farm/sight.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LINES_MAX 1000
+
+struct find {
+    struct op op;
+    json_t *request;
+    struct place place;
+    struct space space;
+    struct template *template;
+    struct screen_wait *screen;
+    struct frame *frame;
+    struct sight *sight;
+    struct ocr_read *read;
+};
+
+int find_region(const json_t *request, const struct space *space, struct rect *ret, struct error *err)
+{
+    const json_t *region = json_object_get(request, "region");
+    struct space_region native;
+    *ret = (struct rect){ 0, 0, space->width, space->height };
+    if (!json_is_object(region))
+        return 0;
+    int r = space_to_region(space, json_get_number(region, "x", 0), json_get_number(region, "y", 0),
+                            json_get_number(region, "width", 0), json_get_number(region, "height", 0), &native, err);
+    if (r < 0)
+        error_wrap(err, "region");
+    else
+        *ret = (struct rect){ native.fx, native.fy, native.width, native.height };
+    return r;
+}
+
+void find_finish(struct op *op, struct frame *frame, struct answer *answer)
+{
+    change_name_frame(op->sandbox, frame);
+    json_object_set_new(op->body, "frame", json_integer(frame->id));
+    json_object_set_new(op->body, "screen", json_pack("{si si}", "width", frame->width, "height", frame->height));
+    op_finish(op, answer);
+}
+
+/* Every match also in native pixels. */
+static json_t *place_matches(const struct find *self, const json_t *matches)
+{
+    json_t *list = json_array(), *match;
+    size_t i;
+    json_array_foreach(matches, i, match)
+    {
+        struct rect r = { (int)json_get_int(match, "x", 0), (int)json_get_int(match, "y", 0),
+                          (int)json_get_int(match, "width", 0), (int)json_get_int(match, "height", 0) };
+        json_t *placed = place_rect_json(&self->space, r);
+        json_object_set_new(placed, "native", json_pack("{si si si si}", "x", r.x, "y", r.y, "width", r.w, "height", r.h));
+        json_object_set(placed, "score", json_object_get(match, "score"));
+        if (json_object_get(match, "text"))
+            json_object_set(placed, "text", json_object_get(match, "text"));
+        json_array_append_new(list, placed);
+    }
+    return list;
+}
+
+static void finish(struct find *self, json_t *matches)
+{
+    json_object_set_new(self->op.body, "matches", place_matches(self, matches));
+    json_decref(matches);
+    find_finish(&self->op, self->frame, &(struct answer){ 0 });
+}
+
+static void handle_sight(void *data, json_t *matches, const struct error *err)
+{
+    struct find *self = data;
+    self->sight = NULL;
+    if (err)
+        op_fail(&self->op, err);
+    else
+        finish(self, matches);
+}
+
+static void handle_read(void *data, const struct word *list, int n, const struct error *err)
+{
+    struct find *self = data;
+    const char *text = json_get_string(self->request, "text", NULL);
+    int limit = (int)json_get_int(self->request, "limit", text ? SIGHT_LIMIT : LINES_MAX);
+    self->read = NULL;
+    if (err)
+        op_fail(&self->op, err);
+    else
+        finish(self, text ? sight_texts(list, n, text, limit) : sight_lines(list, n, limit));
+}
+
+static int look(struct find *self, struct error *err)
+{
+    struct rect region;
+    struct display *display = self->op.sandbox->display;
+    display_flush(display);
+    int r = place_resolve(&self->place, self->op.sandbox, &self->space, err);
+    if (r == 0)
+        r = find_region(self->request, &self->space, &region, err);
+    if (r < 0)
+        return r;
+    self->frame = frame_ref(display_frame(display));
+    const struct template_search search = {
+        .region = region,
+        .tolerance = (int)json_get_int(self->request, "tolerance", TEMPLATE_TOLERANCE),
+        .score = json_get_number(self->request, "min_score", TEMPLATE_SCORE),
+        .limit = (int)MIN(json_get_int(self->request, "limit", SIGHT_LIMIT), TEMPLATE_MATCHES_MAX),
+    };
+    if (self->template)
+        self->sight = sight_start(self->op.sandbox, self->frame, self->template, &search, handle_sight, self);
+    else
+        self->read = ocr_read_start(self->op.sandbox, self->frame, region, handle_read, self);
+    return self->sight || self->read ? 0 : error_errno(err, ENOMEM, "looking at the screen");
+}
+
+static void handle_screen(void *data, const struct error *screen_err)
+{
+    struct find *self = data;
+    struct error err = { 0 };
+    self->screen = NULL;
+    if (screen_err)
+        op_fail(&self->op, screen_err);
+    else if (look(self, &err) < 0)
+        op_fail(&self->op, &err);
+}
+
+static void begin(struct op *op)
+{
+    struct find *self = (struct find *)op;
+    struct error err = { 0 };
+    self->screen = screen_wait_start(op->sandbox, handle_screen, self);
+    if (!self->screen) {
+        error_errno(&err, ENOMEM, "looking at the screen");
+        op_fail(op, &err);
+    }
+}
+
+static void stop(struct op *op, bool is_aborted maybe_unused)
+{
+    struct find *self = (struct find *)op;
+    self->screen = screen_wait_cancel(self->screen);
+    self->sight = sight_cancel(self->sight);
+    self->read = ocr_read_cancel(self->read);
+}
+
+static void deinit(struct op *op)
+{
+    struct find *self = (struct find *)op;
+    template_unref(self->template);
+    frame_unref(self->frame);
+    json_decref(self->request);
+}
+
+static int read_picture(struct find *self, struct error *err)
+{
+    const char *picture = json_get_string(self->request, "picture", NULL);
+    if (!picture)
+        return 0;
+    if (json_object_get(self->request, "text"))
+        return error_set(err, ERROR_BAD_VALUE, "text or picture: not both");
+    return sight_template(&self->template, picture, err);
+}
+
+struct op *sandbox_find(struct sandbox *sandbox, const json_t *request, answer_fn done, void *data, struct error *err)
+{
+    static const struct op_impl impl = { .begin = begin, .stop = stop, .deinit = deinit, .runs_paused = true };
+    struct op *op = op_new(sizeof(struct find), &impl, sandbox, done, data, err);
+    if (!op)
+        return NULL;
+    struct find *self = (struct find *)op;
+    self->request = json_incref((json_t *)(uintptr_t)request);
+    if (place_read(&self->place, request, err) < 0 || read_picture(self, err) < 0)
+        return op_drop(op);
+    return op_start(op);
+}

@@ -19,7 +19,8 @@ static const char intro[] =
     "# The HTTP API\n\n"
     "This file is made from the daemon's table of operations (`api/table.c`); do not edit it.\n"
     "The same table is served as OpenAPI 3.1 at `/openapi.json`.\n\n"
-    "- Bodies are JSON objects with `Content-Type: application/json` and a `Content-Length`.\n"
+    "- Bodies are JSON, an object where nothing else is said, with `Content-Type: application/json` and a\n"
+    "  `Content-Length`. A route that takes another type says so; its body may be of any size, and in chunks.\n"
     "- Callers show a key as `Authorization: Bearer KEY` or `OPEN-SANDBOX-API-KEY: KEY`. While the daemon has no\n"
     "  keys, callers on loopback need none and are admins; nobody else is served. Callers on the unix socket,\n"
     "  which only the daemon's user can open, never need one.\n"
@@ -46,7 +47,7 @@ static void write_limits(const struct api_field *field, struct buf *out)
         return;
     static const char *const units[] = {
         [API_STRING] = " bytes",     [API_ARRAY] = " elements", [API_STRING_MAP] = " entries",
-        [API_RECTS] = " rectangles", [API_ANY] = NULL,
+        [API_MAP] = " entries",      [API_RECTS] = " rectangles", [API_ANY] = NULL,
     };
     buf_printf(out, ", %.15g–%.15g%s", field->min, field->max,
                units[field->type] ? units[field->type] : "");
@@ -62,6 +63,7 @@ static void write_type(const struct api_field *field, struct buf *out)
         [API_OBJECT] = "object",
         [API_ARRAY] = "array",
         [API_STRING_MAP] = "map of strings",
+        [API_MAP] = "map of objects",
         [API_RECTS] = "rectangles",
         [API_ANY] = "any",
     };
@@ -104,11 +106,34 @@ static void write_table(const char *title, const struct api_field *fields, struc
     buf_puts(out, "\n");
 }
 
+/* A body or an answer that is an array or a map as a whole: what its elements have. */
+static void write_whole(const struct api_field *whole, struct buf *out)
+{
+    if (whole->type == API_ANY) {
+        buf_printf(out, "%s\n\n", whole->text);
+        return;
+    }
+    buf_printf(out, "%s: %s Each has:\n\n| name | type | default | |\n|---|---|---|---|\n",
+               whole->type == API_ARRAY ? "An array" : "A map", whole->text ? whole->text : "");
+    write_fields(whole->element->fields, "", out);
+    buf_puts(out, "\n");
+}
+
 static void write_result(const struct api_operation *op, struct buf *out)
 {
-    buf_printf(out, "Answers %d", op->status);
+    buf_printf(out, "Answers %d%s", op->status,
+               op->flags & API_EVENTS  ? " and a stream of events"
+               : op->flags & API_BYTES ? " and the bytes"
+                                       : "");
+    if (op->whole_result) {
+        buf_puts(out, ". ");
+        write_whole(op->whole_result, out);
+        return;
+    }
     if (!op->result) {
-        buf_puts(out, op->status == 204 ? " without a body.\n\n" : ".\n\n");
+        buf_puts(out, op->status == 204   ? " without a body.\n\n"
+                      : op->status == 101 ? ": a WebSocket.\n\n"
+                                          : ".\n\n");
         return;
     }
     buf_puts(out, ":\n\n| name | type | |\n|---|---|---|\n");
@@ -131,7 +156,14 @@ static void write_operation(const struct api_operation *op, struct buf *out)
                op->flags & API_IMAGE ? "; *image*" : "");
     write_table("Path", op->path_fields, out);
     write_table("Query", op->query, out);
+    if (op->takes && op->body)
+        buf_printf(out, "The body is `%s`.\n\n", op->takes);
     write_table("Body", op->body, out);
+    write_table("The first message", op->first, out);
+    if (op->whole) {
+        buf_puts(out, "Body. ");
+        write_whole(op->whole, out);
+    }
     write_result(op, out);
 }
 
@@ -207,13 +239,32 @@ static void write_errors(struct buf *out)
                    error_code_text(code));
 }
 
+static void write_compat(struct buf *out)
+{
+    buf_puts(
+        out,
+        "## Daytona\n\nA second mount of the desktop, for the SDKs of Daytona: their `apiUrl` is "
+        "`http://HOST:PORT" API_DAYTONA_API "`, their key one of ours. Shapes and errors are theirs; "
+        "unknown fields are ignored and counted. A snapshot is the name of a guest image.\n\n"
+        "| operation | |\n|---|---|\n");
+    for (enum api_id id = 0; id < API_COUNT; id++) {
+        const struct api_operation *op = &api_table[id];
+        if (op->flags & API_COMPAT)
+            buf_printf(out, "| `%s %s` | %s |\n", op->method, op->path, op->summary);
+    }
+    buf_puts(out, "\n");
+}
+
 int api_markdown(const json_t *action_schema, struct buf *out)
 {
     buf_puts(out, intro);
-    for (enum api_id id = 0; id < API_COUNT; id++)
-        write_operation(&api_table[id], out);
+    for (enum api_id id = 0; id < API_COUNT; id++) {
+        if (!(api_table[id].flags & API_COMPAT))
+            write_operation(&api_table[id], out);
+    }
     if (action_schema)
         write_actions(action_schema, out);
+    write_compat(out);
     write_errors(out);
     return out->failed ? -1 : 0;
 }

@@ -64,8 +64,9 @@ static json_t *array_schema(const struct api_field *field)
 
 static json_t *map_schema(const struct api_field *field)
 {
-    json_t *schema =
-        json_pack("{s:s,s:{s:s}}", "type", "object", "additionalProperties", "type", "string");
+    static const struct api_field text = { .type = API_STRING };
+    json_t *schema = json_pack("{s:s,s:o}", "type", "object", "additionalProperties",
+                               type_schema(field->element ? field->element : &text));
     if (field->max != 0)
         json_object_set_new(schema, "maxProperties", limit_json(field->max));
     return schema;
@@ -79,6 +80,7 @@ static json_t *type_schema(const struct api_field *field)
     case API_NUMBER: return number_schema(field, "number");
     case API_BOOLEAN: return json_pack("{s:s}", "type", "boolean");
     case API_ARRAY: return array_schema(field);
+    case API_MAP:
     case API_STRING_MAP: return map_schema(field);
     case API_RECTS: return json_pack("{s:s}", "type", "string");
     case API_OBJECT:
@@ -119,6 +121,11 @@ static json_t *object_schema(const struct api_field *fields)
     return schema;
 }
 
+json_t *api_object_schema(const struct api_field *fields)
+{
+    return object_schema(fields);
+}
+
 static void add_parameters(json_t *list, const struct api_field *fields, const char *in)
 {
     for (; fields && fields->name; fields++) {
@@ -157,15 +164,15 @@ static bool has_required(const struct api_field *fields)
 
 static json_t *body_json(const struct api_operation *op, bool has_actions)
 {
-    json_t *schema = object_schema(op->body);
+    json_t *schema = op->whole ? type_schema(op->whole) : object_schema(op->body);
     json_t *actions =
         json_object_get(json_object_get(json_object_get(schema, "properties"), "actions"), "items");
     if (actions && has_actions) {
         json_object_clear(actions);
         json_object_set_new(actions, "$ref", json_string("#/components/schemas/Action"));
     }
-    return json_pack("{s:b,s:{s:{s:o}}}", "required", has_required(op->body), "content",
-                     "application/json", "schema", schema);
+    return json_pack("{s:b,s:{s:{s:o}}}", "required", op->whole || has_required(op->body),
+                     "content", op->takes ? op->takes : "application/json", "schema", schema);
 }
 
 static json_t *content_json(const struct api_operation *op)
@@ -174,6 +181,14 @@ static json_t *content_json(const struct api_operation *op)
     if (op->flags & API_TEXT)
         json_object_set_new(content, "text/plain",
                             json_pack("{s:{s:s}}", "schema", "type", "string"));
+    else if (op->flags & API_BYTES)
+        json_object_set_new(content, "application/octet-stream", json_object());
+    else if (op->flags & API_EVENTS)
+        json_object_set_new(content, "text/event-stream",
+                            json_pack("{s:o}", "schema", object_schema(op->result)));
+    else if (op->whole_result)
+        json_object_set_new(content, "application/json",
+                            json_pack("{s:o}", "schema", type_schema(op->whole_result)));
     else if (op->result)
         json_object_set_new(content, "application/json",
                             json_pack("{s:o}", "schema", object_schema(op->result)));
@@ -191,7 +206,7 @@ static json_t *responses_json(const struct api_operation *op)
     char status[8];
     snprintf(status, sizeof status, "%d", op->status);
     json_t *good = json_pack("{s:s}", "description", op->summary);
-    if (op->status != 204)
+    if (op->status != 204 && op->status != 101)
         json_object_set_new(good, "content", content_json(op));
     return json_pack("{s:o,s:{s:s}}", status, good, "default", "$ref",
                      "#/components/responses/Error");
@@ -206,11 +221,15 @@ static json_t *operation_json(const struct api_operation *op, bool has_actions)
         json_object_set_new(out, "description", json_string(op->text));
     if (op->role == API_ROLE_NONE)
         json_object_set_new(out, "security", json_array());
+    if (op->flags & API_OPENSANDBOX)
+        json_object_set_new(out, "x-opensandbox", json_true());
     json_t *parameters = parameters_json(op);
     if (json_array_size(parameters))
         json_object_set(out, "parameters", parameters);
     json_decref(parameters);
-    if (op->body)
+    if (op->first)
+        json_object_set_new(out, "x-first-message", object_schema(op->first));
+    if (op->body || op->whole)
         json_object_set_new(out, "requestBody", body_json(op, has_actions));
     json_object_set_new(out, "responses", responses_json(op));
     return out;
@@ -221,6 +240,8 @@ static json_t *paths_json(bool has_actions)
     json_t *paths = json_object();
     for (enum api_id id = 0; id < API_COUNT; id++) {
         const struct api_operation *op = &api_table[id];
+        if (op->flags & API_COMPAT)
+            continue;
         json_t *path = json_object_get(paths, op->path);
         if (!path) {
             path = json_object();

@@ -133,6 +133,22 @@ static int check_string_map(struct check *self, const struct place *at,
     return r;
 }
 
+/* A map's names are the caller's; each value is checked against element. */
+static int check_map(struct check *self, const struct place *at, const struct api_field *field,
+                     json_t *map)
+{
+    int r = check_range(self, at, field, (double)json_object_size(map), " entries");
+    const char *name;
+    json_t *value;
+    json_object_foreach (map, name, value) {
+        if (r < 0)
+            break;
+        struct place here = { at, name, 0 };
+        r = check_value(self, &here, field->element, value);
+    }
+    return r;
+}
+
 static bool has_type(const struct api_field *field, const json_t *value)
 {
     switch (field->type) {
@@ -143,6 +159,7 @@ static bool has_type(const struct api_field *field, const json_t *value)
     case API_ARRAY:
     case API_RECTS: return json_is_array(value);
     case API_OBJECT:
+    case API_MAP:
     case API_STRING_MAP: return json_is_object(value);
     default: return true;
     }
@@ -161,6 +178,7 @@ static int check_value(struct check *self, const struct place *at, const struct 
     case API_NUMBER: return check_range(self, at, field, json_number_value(value), "");
     case API_ARRAY: return check_array(self, at, field, value);
     case API_STRING_MAP: return check_string_map(self, at, field, value);
+    case API_MAP: return check_map(self, at, field, value);
     case API_OBJECT: return field->fields ? check_object(self, at, field->fields, value) : 0;
     default: return 0;
     }
@@ -211,11 +229,18 @@ static int check_object(struct check *self, const struct place *at, const struct
 int api_check_body(const struct api_operation *op, json_t *body, int *ret_ignored,
                    struct error *err)
 {
-    struct check check = { .is_lenient = op->flags & API_OPENSANDBOX, .err = err };
+    struct check check = { .is_lenient = op->flags & (API_OPENSANDBOX | API_COMPAT), .err = err };
     auto_json json_t *empty = body ? NULL : json_object();
-    int r = check_object(&check, NULL, op->body, body ? body : empty);
+    int r = op->whole ? check_value(&check, NULL, op->whole, body ? body : empty)
+                      : check_object(&check, NULL, op->body, body ? body : empty);
     *ret_ignored += check.ignored;
     return r;
+}
+
+int api_check_first(const struct api_operation *op, json_t *message, struct error *err)
+{
+    struct check check = { .err = err };
+    return check_object(&check, NULL, op->first, message);
 }
 
 /* --- Text values: queries and paths --------------------------------------------------------------
@@ -372,7 +397,7 @@ static int add_pair(struct check *self, const struct api_field *fields, json_t *
 int api_check_query(const struct api_operation *op, const struct api_pair *pairs, size_t n,
                     json_t **ret, int *ret_ignored, struct error *err)
 {
-    struct check check = { .is_lenient = op->flags & API_OPENSANDBOX, .err = err };
+    struct check check = { .is_lenient = op->flags & (API_OPENSANDBOX | API_COMPAT), .err = err };
     auto_json json_t *query = json_object();
     int r = n > API_QUERY_MAX
                 ? error_set(err, ERROR_TOO_LARGE, "more than %d query parameters", API_QUERY_MAX)

@@ -6,11 +6,14 @@
 #include "api/table.h"
 #include "base/json.h"
 
-/* Checks body (an object; NULL when there was none) in place. Fields that an OpenSandbox operation
+/* Checks body (an object, or what op->whole says; NULL when there was none) in place. Fields that an OpenSandbox operation
  * does not know are removed and added to *ret_ignored; elsewhere they are unknown_field. Messages
  * name the field by its whole path: "actions[3].x". */
 int api_check_body(const struct api_operation *op, json_t *body, int *ret_ignored,
                    struct error *err);
+
+/* Checks the first message of a WebSocket by op->first. */
+int api_check_first(const struct api_operation *op, json_t *message, struct error *err);
 
 /* One "name=value" of a query, percent-decoding done. */
 struct api_pair {

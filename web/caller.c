@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* The secret that the request shows: a header before a cookie. NULL when it shows none. */
-static const char *shown_secret(const struct request *self)
+const char *caller_secret(const struct request *self)
 {
     if (*self->secret)
         return self->secret;
@@ -23,7 +22,7 @@ void caller_identify(struct request *self)
             self->who.role = ROLE_ADMIN;
         return;
     }
-    const char *secret = shown_secret(self);
+    const char *secret = caller_secret(self);
     /* The socket is open to its owner alone, who can read the journal: losing the last admin key must
      * not lock them out. */
     if (!secret && self->conn->is_unix)

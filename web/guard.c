@@ -69,8 +69,7 @@ bool guard_host_is_ours(const struct guard_hosts *hosts, const char *host)
            is_listed(hosts->addresses, name) || (hosts->any_address && is_address(name));
 }
 
-/* Own is what the browser would call the page at this Host. Host itself was checked before. */
-static bool is_own_origin(const char *origin, const char *host)
+bool guard_origin_is_own(const char *origin, const char *host)
 {
     const char *rest = strncasecmp(origin, "http://", 7) == 0    ? origin + 7
                        : strncasecmp(origin, "https://", 8) == 0 ? origin + 8
@@ -83,7 +82,7 @@ static int check_site(const struct guard_facts *facts, struct error *err)
     /* A link from elsewhere to a page is how people arrive; the page then is an origin of ours. */
     if (facts->is_page && !facts->is_upgrade)
         return 0;
-    if (*facts->origin && !is_own_origin(facts->origin, facts->host))
+    if (*facts->origin && !guard_origin_is_own(facts->origin, facts->host))
         return error_set(err, ERROR_BAD_ORIGIN, "the Origin header names another site");
     if (*facts->fetch_site && strcmp(facts->fetch_site, "same-origin") != 0 &&
         strcmp(facts->fetch_site, "none") != 0)
@@ -91,11 +90,10 @@ static int check_site(const struct guard_facts *facts, struct error *err)
     return 0;
 }
 
-static bool is_json(const char *type)
+static bool is_type(const char *type, const char *wanted)
 {
-    static const char json[] = "application/json";
-    size_t n = sizeof json - 1;
-    return strncasecmp(type, json, n) == 0 && (!type[n] || type[n] == ';' || type[n] == ' ');
+    size_t n = strlen(wanted);
+    return strncasecmp(type, wanted, n) == 0 && (!type[n] || type[n] == ';' || type[n] == ' ');
 }
 
 int guard_check(const struct guard_hosts *hosts, const struct guard_facts *facts, struct error *err)
@@ -105,8 +103,10 @@ int guard_check(const struct guard_hosts *hosts, const struct guard_facts *facts
             err, ERROR_BAD_HOST,
             "the Host header names no host of this daemon; add the name to its configuration");
     int r = check_site(facts, err);
-    if (r == 0 && facts->has_body && !is_json(facts->content_type))
-        r = error_set(err, ERROR_MEDIA_TYPE, "the body must have Content-Type: application/json");
+    const char *wanted = facts->wanted_type ? facts->wanted_type : "application/json";
+    if (r == 0 && facts->has_body && strcmp(wanted, "*") != 0 &&
+        !is_type(facts->content_type, wanted))
+        r = error_set(err, ERROR_MEDIA_TYPE, "the body must have Content-Type: %s", wanted);
     return r;
 }
 

@@ -4,7 +4,8 @@
  *   Host     must name us, so a domain that was rebound to 127.0.0.1 is refused
  *   Origin   when present must be our own; so must Sec-Fetch-Site be same-origin or none
  *   type     a body must be JSON, which a form of another site cannot send without asking first,
- *            and asking (CORS preflight) is never answered */
+ *            and asking (CORS preflight) is never answered; or what the operation takes, where
+ *            Origin and Sec-Fetch-Site, which every browser sends with a form, are the guard */
 #pragma once
 
 #include "base/error.h"
@@ -25,6 +26,9 @@ bool guard_split_host(const char *host, char out[GUARD_HOST_MAX]);
 /* Whether a Host header names us: loopback names, bound addresses, configured names; any port. */
 bool guard_host_is_ours(const struct guard_hosts *hosts, const char *host);
 
+/* Whether an Origin header is what a browser calls the page at this Host, which was checked before. */
+bool guard_origin_is_own(const char *origin, const char *host);
+
 /* What the guard needs of a request. Absent headers are "". */
 struct guard_facts {
     bool is_unix;    /* over the unix socket: no browser gets there with a foreign Host */
@@ -32,6 +36,7 @@ struct guard_facts {
     bool is_upgrade; /* WebSocket */
     bool has_body;
     const char *host, *origin, *fetch_site, *content_type;
+    const char *wanted_type; /* of the body; NULL: application/json. "*": any */
 };
 
 /* Refuses with bad_host, bad_origin or media_type. */

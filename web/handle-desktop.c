@@ -1,5 +1,4 @@
-/* Seeing and acting. Each operation of a sandbox runs beside its request; whichever ends first
- * tells the other: an answer frees the task, a caller that goes away cancels the operation.
+/* Seeing and acting. Each operation of a sandbox runs beside its request (web/task.h).
  *
  * An answer is JSON with the image spliced in as base64, or the image's bytes with the JSON in a
  * header. Bytes are sent without a copy. */
@@ -7,34 +6,11 @@
 #include "web/negotiate.h"
 #include "web/route.h"
 #include "web/server.h"
+#include "web/task.h"
 
 #include <string.h>
 
 #define RESULT_HEADER_MAX 8192
-
-/* A request and the operation that works for it. */
-struct task {
-    struct request *request;
-    struct sandbox *sandbox;
-    struct op *op;
-    enum representation preset;
-};
-
-static struct task *task_free(struct task *self)
-{
-    if (!self)
-        return NULL;
-    sandbox_unref(self->sandbox);
-    free(self);
-    return NULL;
-}
-
-static void handle_gone(void *data)
-{
-    struct task *self = data;
-    op_cancel(self->op);
-    task_free(self);
-}
 
 static void add_etag(struct request *request, const struct answer *answer)
 {
@@ -125,23 +101,16 @@ static void answer_good(struct request *request, struct answer *answer, enum rep
     }
 }
 
-static void handle_done(void *data, struct answer *answer)
+static void show(struct request *request, struct answer *answer, int preset)
 {
-    struct task *self = data;
-    struct request *request = self->request;
     if (answer->err.is_set)
         answer_failure(request, answer);
     else
-        answer_good(request, answer, self->preset);
-    json_decref(answer->body);
-    bytes_unref(answer->image);
-    task_free(self);
+        answer_good(request, answer, (enum representation)preset);
 }
 
 /* --- Starting operations -------------------------------------------------------------------------
  */
-
-typedef struct op *(*start_fn)(struct sandbox *, const json_t *, answer_fn, void *, struct error *);
 
 static const char *wanted_type(const struct request *self)
 {
@@ -155,37 +124,33 @@ static const char *wanted_type(const struct request *self)
 }
 
 static int start(struct request *self, enum representation preset, const json_t *params,
-                 start_fn fn, struct error *err)
+                 task_start_fn fn, struct error *err)
 {
     if (negotiate(self->accept, wanted_type(self), preset) == REPRESENT_NONE)
         return error_set(err, ERROR_NOT_ACCEPTABLE, "this answers application/json or %s",
                          wanted_type(self));
     struct sandbox *sandbox =
         farm_find(self->web->farm, &self->who, json_get_string(self->path_values, "id", ""), err);
-    if (!sandbox)
-        return -1;
-    struct task *task = calloc(1, sizeof *task);
-    if (!task)
-        return error_set(err, ERROR_INTERNAL, "out of memory");
-    *task = (struct task){ .request = self, .sandbox = sandbox_ref(sandbox), .preset = preset };
-    task->op = fn(sandbox, params, handle_done, task, err);
-    if (!task->op) {
-        task_free(task);
-        return -1;
-    }
-    request_on_gone(self, handle_gone, task);
-    return 0;
+    return sandbox ? task_start(self, sandbox, fn, params, show, (int)preset, err) : -1;
 }
 
-static void run(struct request *self, enum representation preset, const json_t *params, start_fn fn)
+static void run(struct request *self, enum representation preset, const json_t *params, task_start_fn fn)
 {
     struct error err = { 0 };
     if (start(self, preset, params, fn, &err) < 0)
         request_answer_error(self, &err);
 }
 
+/* For the recording. No caller can send a field of that name. */
+static void add_caller(struct request *self)
+{
+    if (self->body)
+        json_object_set_new(self->body, "by", json_pack("{ss ss}", "key", self->who.key_id, "dialect", "deskfarm"));
+}
+
 void handle_desktop_actions(struct request *self)
 {
+    add_caller(self);
     run(self, REPRESENT_JSON, self->body, sandbox_act);
 }
 
@@ -199,28 +164,33 @@ void handle_desktop_wait(struct request *self)
     run(self, REPRESENT_JSON, self->body, sandbox_wait);
 }
 
+void handle_desktop_find(struct request *self)
+{
+    run(self, REPRESENT_JSON, self->body, sandbox_find);
+}
+
+void handle_desktop_marks(struct request *self)
+{
+    run(self, REPRESENT_JSON, self->body, sandbox_marks);
+}
+
+void handle_desktop_compare(struct request *self)
+{
+    run(self, REPRESENT_JSON, self->query, sandbox_compare);
+}
+
 void handle_desktop_resize(struct request *self)
 {
     run(self, REPRESENT_JSON, self->body, sandbox_resize);
 }
 
-static void show_display(struct request *self, const char *layout)
+void handle_desktop_display(struct request *self)
 {
     struct error err = { 0 };
     struct sandbox *sandbox =
         farm_find(self->web->farm, &self->who, json_get_string(self->path_values, "id", ""), &err);
-    if (!sandbox || (layout && sandbox_set_layout(sandbox, layout, &err) < 0))
+    if (!sandbox)
         request_answer_error(self, &err);
     else
         request_answer_json(self, 200, sandbox_display_json(sandbox));
-}
-
-void handle_desktop_display(struct request *self)
-{
-    show_display(self, NULL);
-}
-
-void handle_desktop_keyboard(struct request *self)
-{
-    show_display(self, json_get_string(self->body, "layout", "us"));
 }

@@ -3,10 +3,10 @@
 #include "farm/sandbox.h"
 #include "web/route.h"
 #include "web/server.h"
+#include "web/snapshots.h"
 
 #include <string.h>
 
-#define DESKTOP_PORT 6080
 #define STATES_MAX 16
 
 /* NULL when the caller may not see it: the request is answered then. */
@@ -22,11 +22,8 @@ static struct sandbox *find(struct request *self)
 
 static int check_create(const json_t *body, struct error *err)
 {
-    if (json_object_get(body, "snapshotId"))
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "snapshotId: there are no snapshots yet; give image.uri");
-    if (!json_object_get(body, "image"))
-        return error_set(err, ERROR_MISSING_FIELD, "image: is required");
+    if (!json_object_get(body, "image") && !json_object_get(body, "snapshotId"))
+        return error_set(err, ERROR_MISSING_FIELD, "image: it is required, or a snapshotId");
     const char *os = json_get_string(json_object_get(body, "platform"), "os", "linux");
     const char *arch = json_get_string(json_object_get(body, "platform"), "arch", "amd64");
     if (strcmp(os, "linux") != 0 && strcmp(os, "windows") != 0)
@@ -41,7 +38,9 @@ void handle_sandbox_create(struct request *self)
 {
     struct error err = { 0 };
     struct sandbox *sandbox = NULL;
-    int r = check_create(self->body, &err);
+    int r = snapshots_choose(self, &err);
+    if (r == 0)
+        r = check_create(self->body, &err);
     if (r == 0)
         r = farm_create(self->web->farm, &self->who, self->body, &sandbox, &err);
     if (r < 0) {
@@ -107,26 +106,62 @@ void handle_sandbox_renew(struct request *self)
     request_answer_json(self, 200, json_pack("{s:s}", "expiresAt", out));
 }
 
-/* Clients put a scheme in front; the host is the one that they reached us by. */
-void handle_sandbox_endpoint(struct request *self)
+static void change(struct request *self, int status,
+                   int (*fn)(struct sandbox *sandbox, struct error *err))
 {
     struct error err = { 0 };
     struct sandbox *sandbox = find(self);
     if (!sandbox)
         return;
-    if (json_get_int(self->path_values, "port", 0) != DESKTOP_PORT) {
-        error_set(&err, ERROR_UNSUPPORTED, "only port %d, the page of the desktop, has an endpoint",
-                  DESKTOP_PORT);
+    if (fn(sandbox, &err) < 0)
         request_answer_error(self, &err);
-        return;
-    }
-    char name[GUARD_HOST_MAX];
-    auto_buf struct buf endpoint = BUF_INIT;
-    if (guard_split_host(self->host, name))
-        buf_printf(&endpoint, "%s", self->host);
     else
-        buf_printf(&endpoint, "localhost:%d", self->web->port);
-    buf_printf(&endpoint, "/desktops/%s", sandbox_id(sandbox));
-    request_answer_json(self, 200,
-                        json_pack("{s:s,s:{}}", "endpoint", buf_str(&endpoint), "headers"));
+        request_answer_json(self, status, sandbox_json(sandbox));
+}
+
+void handle_sandbox_pause(struct request *self)
+{
+    change(self, 202, sandbox_pause);
+}
+
+void handle_sandbox_resume(struct request *self)
+{
+    change(self, 202, sandbox_resume);
+}
+
+void handle_sandbox_hibernate(struct request *self)
+{
+    change(self, 202, sandbox_hibernate);
+}
+
+/* It has been woken on the way here (web/route.c). */
+void handle_sandbox_wake(struct request *self)
+{
+    struct sandbox *sandbox = find(self);
+    if (sandbox)
+        request_answer_json(self, 200, sandbox_json(sandbox));
+}
+
+void handle_sandbox_idle(struct request *self)
+{
+    struct error err = { 0 };
+    struct sandbox *sandbox = find(self);
+    if (!sandbox)
+        return;
+    if (sandbox_set_idle(sandbox, json_object_get(self->body, "idle"), &err) < 0)
+        request_answer_error(self, &err);
+    else
+        request_answer_json(self, 200, sandbox_json(sandbox));
+}
+
+void handle_sandbox_metadata(struct request *self)
+{
+    struct error err = { 0 };
+    struct sandbox *sandbox = find(self);
+    if (!sandbox)
+        return;
+    if (sandbox_patch_metadata(sandbox, self->body, &err) < 0)
+        request_answer_error(self, &err);
+    else
+        request_answer_json(self, 200, sandbox_json(sandbox));
 }

@@ -3,6 +3,8 @@
  * instead of spinning on a socket that stays readable. */
 #include "web/listener.h"
 
+#include "farm/sandbox.h"
+
 #include "base/fs.h"
 #include "base/sock.h"
 #include "web/server.h"
@@ -52,8 +54,16 @@ static int count_peer(const struct web *web, const struct conn *like)
     return n;
 }
 
+void conn_drop_use(struct conn *self)
+{
+    if (self->used)
+        sandbox_end_use(self->used);
+    self->used = NULL;
+}
+
 void conn_free(struct conn *self)
 {
+    conn_drop_use(self);
     if (!list_empty(&self->link))
         self->web->n_conns--;
     list_remove(&self->link);
@@ -69,7 +79,7 @@ static bool has_room(const struct web *web, const struct conn *conn)
            count_peer(web, conn) < web->limits.connections_per_address;
 }
 
-static bool is_known(const struct web *web, const struct conn *wanted)
+bool listener_has(const struct web *web, const struct conn *wanted)
 {
     const struct conn *conn;
     list_for_each (conn, &web->conns, link) {
@@ -120,7 +130,7 @@ static void adopt(struct listener *self, int fd, const struct sockaddr_storage *
     /* A failed adoption closes fd, and may or may not have told us about the end of its connection.
      */
     struct lws *lws = lws_adopt_descriptor_vhost_via_info(&desc);
-    if (!is_known(web, conn))
+    if (!listener_has(web, conn))
         return;
     if (!lws) {
         conn_free(conn);

@@ -69,6 +69,12 @@ void metrics_write(const struct metrics *self, int connections, int requests, st
     write_histogram(self, out);
     write_one(out, "connections", "gauge", "Open connections.", (uint64_t)connections);
     write_one(out, "requests_in_progress", "gauge", "Requests being answered.", (uint64_t)requests);
+    write_one(out, "port_connections", "gauge", "Open connections to ports of guests.",
+              (uint64_t)self->port_connections);
+    write_one(out, "port_connections_total", "counter", "Connections to ports of guests.",
+              self->port_connections_total);
+    write_one(out, "websockets", "gauge", "Open WebSockets of the API.",
+              (uint64_t)self->websockets);
     write_one(out, "received_bytes_total", "counter", "Bytes of request bodies.",
               self->received_bytes);
     write_one(out, "sent_bytes_total", "counter", "Bytes of answers.", self->sent_bytes);

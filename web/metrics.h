@@ -20,6 +20,8 @@ struct metrics {
     uint64_t gone; /* callers that left before their answer was complete */
     uint64_t ignored_fields;
     uint64_t refused_connections;
+    int port_connections, websockets; /* open now */
+    uint64_t port_connections_total;
 };
 
 void metrics_count(struct metrics *self, unsigned route, int status, int64_t duration_us);

@@ -18,15 +18,40 @@ static const struct page_file *find_file(const char *name)
     return NULL;
 }
 
+/* Behind /desktops/: ID or ID/terminal. */
+static const struct page_file *find_desktop_page(const char *rest)
+{
+    char id[ID_MAX] = "";
+    size_t n = strcspn(rest, "/");
+    if (n < sizeof id)
+        memcpy(id, rest, n);
+    if (!id_is_valid(id))
+        return NULL;
+    return !rest[n]                            ? find_file("desktop.html")
+           : strcmp(rest + n, "/terminal") == 0 ? find_file("terminal.html")
+                                                : NULL;
+}
+
+/* Behind /recordings/: ID. */
+static const struct page_file *find_recording_page(const char *rest)
+{
+    return id_is_valid(rest) ? find_file("replay.html") : NULL;
+}
+
 /* Names are looked up in the table and never joined to a path as they come. */
 static const struct page_file *find_page(const char *path)
 {
-    static const char desktops[] = "/desktops/", parts[] = "/ui/";
+    static const char desktops[] = "/desktops/", parts[] = "/ui/", recordings[] = "/recordings/";
     if (strcmp(path, "/") == 0)
         return find_file("index.html");
-    if (strncmp(path, desktops, sizeof desktops - 1) == 0 &&
-        id_is_valid(path + sizeof desktops - 1))
-        return find_file("desktop.html");
+    if (strcmp(path, "/recordings") == 0)
+        return find_file("recordings.html");
+    if (strncmp(path, recordings, sizeof recordings - 1) == 0)
+        return find_recording_page(path + sizeof recordings - 1);
+    if (strcmp(path, "/tree") == 0)
+        return find_file("tree.html");
+    if (strncmp(path, desktops, sizeof desktops - 1) == 0)
+        return find_desktop_page(path + sizeof desktops - 1);
     return strncmp(path, parts, sizeof parts - 1) == 0 ? find_file(path + sizeof parts - 1) : NULL;
 }
 

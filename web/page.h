@@ -1,4 +1,5 @@
-/* The pages for browsers: the list at /, one per desktop at /desktops/{id}, their parts under /ui/.
+/* The pages for browsers: the list at /, one per desktop at /desktops/{id} with its terminal at
+ * /desktops/{id}/terminal, their parts under /ui/.
  * Files are compiled in; a directory given by the configuration overrides them for developing. They
  * hold no secrets, so they are served to everybody who may connect; what they show comes from the
  * API. */

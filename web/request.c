@@ -1,5 +1,5 @@
-/* The answer is one header block and at most one payload of counted bytes. Both go to the socket as
- * they are, without a copy, as much as it takes; the rest waits until it is writable again. A
+/* The answer is one header block and at most one payload of counted bytes, or a stream
+ * (web/stream.c). Block and payload go to the socket as they are, without a copy, as much as it takes; the rest waits until it is writable again. A
  * caller that takes nothing for WRITE_STALL_S is closed.
  *
  * We write ourselves: while a request is handled and answered its socket is not read, so what a
@@ -12,7 +12,12 @@
 #include "web/request.h"
 
 #include "base/clock.h"
+#include "farm/sandbox.h"
+#include "web/compat-daytona.h"
+#include "web/progress.h"
+#include "web/route.h"
 #include "web/server.h"
+#include "web/stream.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -54,6 +59,8 @@ static void read_credentials(struct request *self)
         snprintf(self->secret, sizeof self->secret, "?");
     else
         copy_custom(self->lws, "open-sandbox-api-key:", self->secret, sizeof self->secret);
+    if (!*self->secret)
+        copy_custom(self->lws, "x-execd-access-token:", self->secret, sizeof self->secret);
     explicit_bzero(authorization, sizeof authorization);
 
     char cookie[4096];
@@ -95,9 +102,12 @@ static void read_method(struct request *self)
         break;
     }
     self->is_head = strcmp(self->method, "HEAD") == 0;
+    char version[16];
+    copy_header(self->lws, WSI_TOKEN_HTTP, version, sizeof version);
+    self->is_http10 = *version && version[strlen(version) - 1] == '0';
 }
 
-struct request *request_new(struct web *web, struct conn *conn, struct lws *lws)
+struct request *request_new_bare(struct web *web, struct conn *conn, struct lws *lws)
 {
     struct request *self = calloc(1, sizeof *self);
     if (!self)
@@ -108,6 +118,16 @@ struct request *request_new(struct web *web, struct conn *conn, struct lws *lws)
     self->route = ROUTE_UNKNOWN;
     self->began_us = clock_now_us();
     self->headers.limit = 16384;
+    conn->request = self;
+    web->n_requests++;
+    return self;
+}
+
+struct request *request_new(struct web *web, struct conn *conn, struct lws *lws)
+{
+    struct request *self = request_new_bare(web, conn, lws);
+    if (!self)
+        return NULL;
     read_method(self);
     read_length(self);
     read_credentials(self);
@@ -116,10 +136,9 @@ struct request *request_new(struct web *web, struct conn *conn, struct lws *lws)
     copy_header(lws, WSI_TOKEN_HTTP_ACCEPT, self->accept, sizeof self->accept);
     copy_header(lws, WSI_TOKEN_HTTP_CONTENT_TYPE, self->content_type, sizeof self->content_type);
     copy_header(lws, WSI_TOKEN_HTTP_IF_NONE_MATCH, self->if_none_match, sizeof self->if_none_match);
+    copy_header(lws, WSI_TOKEN_HTTP_RANGE, self->range, sizeof self->range);
     copy_custom(lws, "sec-fetch-site:", self->fetch_site, sizeof self->fetch_site);
     copy_custom(lws, "idempotency-key:", self->idempotency_key, sizeof self->idempotency_key);
-    conn->request = self;
-    web->n_requests++;
     return self;
 }
 
@@ -128,11 +147,16 @@ struct request *request_free(struct request *self)
     if (!self)
         return NULL;
     struct web *web = self->web;
+    /* Progress that was told is no answer yet. */
+    if (self->on_gone && (self->state != REQUEST_WRITING || self->progress))
+        self->on_gone(self->gone_data);
     if (self->state != REQUEST_WRITING) {
         web->metrics.gone++;
-        if (self->on_gone)
-            self->on_gone(self->gone_data);
         metrics_count(&web->metrics, self->route, 499, clock_now_us() - self->began_us);
+    }
+    if (self->stream && !self->is_complete) {
+        web->metrics.gone++;
+        metrics_count(&web->metrics, self->route, self->status, clock_now_us() - self->began_us);
     }
     if (self->kept)
         idempotency_drop(web->idempotency, self->kept);
@@ -142,13 +166,33 @@ struct request *request_free(struct request *self)
     json_decref(self->path_values);
     json_decref(self->query);
     json_decref(self->body);
+    json_decref(self->rpc_id);
+    json_decref(self->rpc_params);
     buf_deinit(&self->raw);
+    body_deinit(&self->body_in);
     buf_deinit(&self->headers);
     buf_deinit(&self->head);
     bytes_unref(self->payload);
     explicit_bzero(self->secret, sizeof self->secret);
+    free(self->raw_query);
+    free(self->resume_data);
+    if (self->used)
+        sandbox_end_use(self->used);
+    struct stream *stream = self->stream;
+    struct progress *progress = self->progress;
     free(self);
+    stream_free(stream);
+    progress_free(progress);
     return NULL;
+}
+
+void request_hand_over(struct request *self, int status)
+{
+    self->state = REQUEST_WRITING;
+    metrics_count(&self->web->metrics, self->route, status, clock_now_us() - self->began_us);
+    conn_drop_use(self->conn);
+    self->conn->used = steal_ptr(&self->used); /* as long as the connection */
+    request_free(self);
 }
 
 void request_on_gone(struct request *self, loop_fn fn, void *data)
@@ -170,6 +214,8 @@ static const char *reason_of(int status)
         { 201, "Created" },
         { 202, "Accepted" },
         { 204, "No Content" },
+        { 206, "Partial Content" },
+        { 303, "See Other" },
         { 304, "Not Modified" },
         { 400, "Bad Request" },
         { 401, "Unauthorized" },
@@ -182,6 +228,7 @@ static const char *reason_of(int status)
         { 411, "Length Required" },
         { 413, "Content Too Large" },
         { 415, "Unsupported Media Type" },
+        { 416, "Range Not Satisfiable" },
         { 422, "Unprocessable Content" },
         { 429, "Too Many Requests" },
         { 499, "Client Closed Request" },
@@ -223,8 +270,9 @@ static void finish_answer(struct request *self, int status)
     self->status = status;
     self->state = REQUEST_WRITING;
     self->on_gone = NULL;
+    self->must_close |= request_has_rest(self);
     struct idempotency_entry *entry = steal_ptr(&self->kept);
-    if (entry && is_worth_keeping(self))
+    if (entry && is_worth_keeping(self) && !self->stream)
         idempotency_keep(self->web->idempotency, entry, status, buf_str(&self->headers),
                          self->payload);
     else if (entry)
@@ -236,6 +284,13 @@ static void finish_answer(struct request *self, int status)
 void request_answer_bytes(struct request *self, int status, const char *content_type,
                           struct bytes *payload)
 {
+    if (self->wrap) { /* also after progress of it was told */
+        request_wrap_fn wrap = steal_ptr(&self->wrap);
+        self->on_gone = NULL;
+        wrap(self, status, content_type, payload);
+        bytes_unref(payload);
+        return;
+    }
     if (self->state == REQUEST_WRITING) {
         bytes_unref(payload);
         return;
@@ -270,6 +325,10 @@ void request_answer_error(struct request *self, const struct error *err)
 {
     if (err->code == ERROR_UNAUTHORIZED)
         request_add_header(self, "WWW-Authenticate", "Bearer");
+    if (daytona_covers(self)) {
+        request_answer_json(self, error_code_status(err->code), daytona_error_json(self, err));
+        return;
+    }
     /* A message may have been cut inside a character. */
     json_t *message = json_string(err->message);
     request_answer_json(self, error_code_status(err->code),
@@ -285,6 +344,12 @@ void request_answer_again(struct request *self, int status, const char *headers,
     request_answer_bytes(self, status, NULL, bytes_ref(payload));
 }
 
+bool request_has_rest(const struct request *self)
+{
+    return route_takes_pieces(self) && (self->is_chunked || self->length > 0) &&
+           !self->body_in.is_complete;
+}
+
 /* --- Out to the socket ---------------------------------------------------------------------------
  */
 
@@ -293,17 +358,41 @@ static size_t payload_size(const struct request *self)
     return self->payload && !self->is_head ? self->payload->size : 0;
 }
 
-static void write_head(struct request *self)
+/* length: -1 when it is not known. */
+static void write_head(struct request *self, struct buf *out, int64_t length)
 {
-    struct buf *out = &self->head;
     buf_printf(out, "HTTP/1.1 %d %s\r\n", self->status, reason_of(self->status));
     buf_append(out, self->headers.data, self->headers.size);
     buf_puts(out, guard_headers);
     if (!strcasestr(buf_str(&self->headers), "Cache-Control:"))
         buf_puts(out, "Cache-Control: no-store\r\n");
-    if (self->status != 204 && self->status != 304)
-        buf_printf(out, "Content-Length: %zu\r\n", self->payload ? self->payload->size : 0);
+    if (self->status != 204 && self->status != 304 && length >= 0)
+        buf_printf(out, "Content-Length: %lld\r\n", (long long)length);
     buf_printf(out, "%s\r\n", self->must_close ? "Connection: close\r\n" : "");
+}
+
+void request_answer_stream(struct request *self, int status, const char *content_type,
+                           int64_t length, bool is_chunked, struct stream *stream,
+                           struct buf *queue)
+{
+    if (content_type)
+        request_add_header(self, "Content-Type", "%s", content_type);
+    if (is_chunked)
+        request_add_header(self, "Transfer-Encoding", "chunked");
+    self->stream = stream;
+    finish_answer(self, status);
+    write_head(self, queue, length);
+}
+
+static int write_stream(struct request *self)
+{
+    int r = stream_send(self->stream);
+    if (r > 0) {
+        self->is_complete = true;
+        metrics_count(&self->web->metrics, self->route, self->status,
+                      clock_now_us() - self->began_us);
+    }
+    return r;
 }
 
 /* What is left of head and payload, at most WRITE_TURN_MAX bytes of the latter. */
@@ -321,8 +410,10 @@ static ssize_t send_some(struct request *self)
 
 int request_write(struct request *self)
 {
+    if (self->stream)
+        return write_stream(self);
     if (self->head.size == 0)
-        write_head(self);
+        write_head(self, &self->head, self->payload ? (int64_t)self->payload->size : 0);
     if (self->head.failed)
         return -1;
     ssize_t n = send_some(self);

@@ -2,9 +2,12 @@
 
 #include "api/validate.h"
 #include "base/clock.h"
+#include "farm/sandbox.h"
 #include "web/caller.h"
+#include "web/compat-daytona.h"
 #include "web/page.h"
 #include "web/server.h"
+#include "web/target.h"
 
 #include <libwebsockets.h>
 #include <string.h>
@@ -19,7 +22,7 @@ _Static_assert((int)API_ROLE_NONE == (int)ROLE_NONE && (int)API_ROLE_VIEWER == (
 
 /* A row without a handler does not link. */
 static const route_fn handlers[API_COUNT] = {
-#define ROUTE_ROW(sym, name) [API_##sym] = handle_##name,
+#define ROUTE_ROW(sym, name, ...) [API_##sym] = handle_##name,
     API_OPERATIONS(ROUTE_ROW)
 #undef ROUTE_ROW
 };
@@ -32,11 +35,13 @@ static int check_guard(struct request *self, struct error *err)
     struct guard_facts facts = {
         .is_unix = self->conn->is_unix,
         .is_page = self->route == ROUTE_PAGE,
-        .has_body = self->length > 0 && self->has_length,
+        .is_upgrade = self->is_upgrade,
+        .has_body = self->is_chunked || (self->length > 0 && self->has_length),
         .host = self->host,
         .origin = self->origin,
         .fetch_site = self->fetch_site,
         .content_type = self->content_type,
+        .wanted_type = self->route < API_COUNT ? api_table[self->route].takes : NULL,
     };
     return guard_check(&self->web->hosts, &facts, err);
 }
@@ -111,7 +116,10 @@ static int read_query(struct request *self, struct error *err)
 {
     struct api_pair pairs[API_QUERY_MAX + 1];
     auto_free char *text = malloc(QUERY_BYTES_MAX);
-    int n = text ? read_pairs(self->lws, text, pairs) : -1;
+    const char *raw = self->raw_query ? self->raw_query : "";
+    int n = !text            ? -1
+            : self->is_taken ? target_pairs(raw, text, QUERY_BYTES_MAX, pairs, API_QUERY_MAX)
+                             : read_pairs(self->lws, text, pairs);
     if (n < 0)
         return error_set(err, ERROR_TOO_LARGE, "the query is longer than %d bytes",
                          QUERY_BYTES_MAX);
@@ -123,6 +131,8 @@ static int read_query(struct request *self, struct error *err)
 
 static int check_length(struct request *self, struct error *err)
 {
+    if (route_takes_pieces(self))
+        return 0;
     int64_t limit = self->route < API_COUNT && api_table[self->route].flags & API_LARGE_BODY
                         ? (int64_t)self->web->limits.body_bytes
                         : BODY_MAX;
@@ -133,6 +143,11 @@ static int check_length(struct request *self, struct error *err)
         return error_set(err, ERROR_TOO_LARGE, "the body is larger than %lld bytes",
                          (long long)limit);
     return 0;
+}
+
+bool route_takes_pieces(const struct request *self)
+{
+    return self->route < API_COUNT && api_table[self->route].flags & API_PIECES;
 }
 
 static int check_role(struct request *self, struct error *err)
@@ -189,13 +204,18 @@ void route_begin(struct request *self)
 static int check_body(struct request *self, struct error *err)
 {
     const struct api_operation *op = &api_table[self->route];
-    if (self->raw.size > 0 &&
-        json_parse_object((const char *)self->raw.data, self->raw.size, &self->body, err) < 0)
-        return -1;
+    const char *text = (const char *)self->raw.data;
+    int parsed = 0;
+    if (self->raw.size > 0)
+        parsed = op->whole && op->whole->type == API_ARRAY ? json_parse_array(text, self->raw.size, &self->body, err)
+                 : op->whole && op->whole->type == API_ANY ? json_parse_any(text, self->raw.size, &self->body, err)
+                                                           : json_parse_object(text, self->raw.size, &self->body, err);
+    if (parsed < 0)
+        return parsed;
     int ignored = 0;
     int r = api_check_body(op, self->body, &ignored, err);
     count_ignored(self, ignored);
-    if (r == 0 && op->body && !self->body)
+    if (r == 0 && (op->body || op->whole) && !self->body)
         self->body = json_object();
     return r;
 }
@@ -242,6 +262,62 @@ static int begin_idempotent(struct request *self, struct error *err)
     }
 }
 
+/* --- Sandboxes that hibernate ------------------------------------------------------------------ */
+
+static struct sandbox *find_used(struct request *self)
+{
+    const struct api_operation *op = &api_table[self->route];
+    const char *id = json_get_string(self->path_values, "id", NULL);
+    struct error none = { 0 };
+    /* The name of a stream's link is checked by its handler, which knows whose ticket it is. */
+    if (op->flags & API_ASLEEP || !id || (self->who.role == ROLE_NONE && op->role != API_ROLE_NONE))
+        return NULL;
+    if (op->flags & API_COMPAT)
+        return daytona_find(self, &none);
+    return farm_find(self->web->farm, &self->who, id, &none);
+}
+
+static void handle_awake(void *data, const struct error *err)
+{
+    struct request *self = data;
+    self->waker = NULL;
+    request_on_gone(self, NULL, NULL);
+    if (err)
+        request_answer_error(self, err);
+    else
+        self->resume(self);
+}
+
+static void handle_gone(void *data)
+{
+    struct request *self = data;
+    self->waker = waker_cancel(self->waker);
+}
+
+void route_use(struct request *self, struct sandbox *sandbox, route_fn resume)
+{
+    struct error err = { 0 };
+    self->used = sandbox;
+    self->resume = resume;
+    sandbox_begin_use(sandbox);
+    int r = waker_new(&self->waker, sandbox, handle_awake, self, &err);
+    if (r > 0)
+        resume(self);
+    else if (r == 0)
+        request_on_gone(self, handle_gone, self);
+    else
+        request_answer_error(self, &err);
+}
+
+void route_handle(struct request *self)
+{
+    struct sandbox *used = find_used(self);
+    if (used)
+        route_use(self, used, handlers[self->route]);
+    else
+        handlers[self->route](self);
+}
+
 void route_run(struct request *self)
 {
     struct error *err = &self->refused;
@@ -253,11 +329,13 @@ void route_run(struct request *self)
         page_answer(self);
         return;
     }
-    int r = err->is_set ? -1 : check_body(self, err);
+    int r = err->is_set ? -1 : 0;
+    if (r == 0 && !route_takes_pieces(self)) /* what comes in pieces is its handler's to check */
+        r = check_body(self, err);
     if (r == 0 && *self->idempotency_key && api_table[self->route].flags & API_IDEMPOTENT)
         r = begin_idempotent(self, err);
     if (r < 0)
         request_answer_error(self, err);
     else if (r == 0)
-        handlers[self->route](self);
+        route_handle(self);
 }

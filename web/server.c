@@ -2,16 +2,19 @@
  * policy is elsewhere: web/listener.c accepts, web/route.c decides, web/request.c answers.
  *
  * The callback below is a dispatcher: one line per reason. libwebsockets knows the connection as
- * its opaque pointer. HTTP/2 and WebSocket upgrades are refused (streams come with their own
- * protocol). */
+ * its opaque pointer. HTTP/2 is refused. What is not a plain request of the API or a page never gets
+ * to it (web/intake.c). */
 #define LOG_MODULE "web"
 #include "web/server.h"
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "web/consumed.h"
+#include "web/intake.h"
 #include "web/request.h"
 #include "web/route.h"
+#include "web/ticket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,6 +25,7 @@
 
 #define BODY_TOTAL_US ((int64_t)60 * 1000000)
 #define HEADER_BYTES_MAX 16384
+#define LINGER_S 2
 
 static struct conn *conn_of(struct lws *lws)
 {
@@ -41,7 +45,8 @@ static int handle_headers(struct lws *lws)
     if (!request)
         return -1;
     route_begin(request);
-    if (request->must_close || !request->has_length || request->length == 0)
+    if (request->must_close || !request->has_length || request->length == 0 ||
+        route_takes_pieces(request))
         route_run(request);
     return 0;
 }
@@ -55,6 +60,8 @@ static int handle_body(struct lws *lws, const void *data, size_t size)
     if (request->state != REQUEST_READING)
         return 0;
     conn->web->metrics.received_bytes += size;
+    if (request->body_in.ops)
+        return body_feed(request, data, size);
     /* libwebsockets times the gaps between pieces; this bounds them all together. */
     if (clock_now_us() - request->began_us > BODY_TOTAL_US)
         return -1;
@@ -66,8 +73,15 @@ static int handle_body(struct lws *lws, const void *data, size_t size)
 static int handle_body_end(struct lws *lws)
 {
     struct conn *conn = conn_of(lws);
-    if (conn && conn->request && conn->request->state == REQUEST_READING)
-        route_run(conn->request);
+    struct request *request = conn ? conn->request : NULL;
+    if (!request || request->is_lingering)
+        return -1;
+    if (request->state != REQUEST_READING)
+        request->body_in.is_complete = true;
+    else if (request->body_in.ops)
+        body_finish(request);
+    else
+        route_run(request);
     return 0;
 }
 
@@ -106,6 +120,11 @@ static void look_at_head(struct conn *conn)
         lws_set_timeout(conn->lws, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
         return;
     }
+    int taken = n > 0 ? intake_look(conn, head, (size_t)n) : 0;
+    if (taken == INTAKE_WAIT)
+        watch_set(conn->watch, WATCH_READ);
+    if (taken != 0)
+        return;
     size_t request = n > 0 ? guard_request_size(head, (size_t)n) : 0;
     conn->due = request ? consumed_bytes(conn->fd) + request : 0;
     lws_rx_flow_control(conn->lws, 1);
@@ -117,12 +136,46 @@ void server_await_request(struct conn *conn)
     watch_set(conn->watch, WATCH_READ);
 }
 
+/* The answer is out before its request is in. Closing now would make the kernel throw away what the
+ * caller has not read yet of the answer; so what it still sends is taken in and dropped for a
+ * while, until it closes too. */
+static void linger(struct request *request)
+{
+    request->is_lingering = true;
+    watch_set(request->conn->watch, 0);
+    shutdown(request->conn->fd, SHUT_WR);
+    lws_set_timeout(request->lws, PENDING_TIMEOUT_USER_OK, LINGER_S);
+    lws_rx_flow_control(request->lws, 1);
+}
+
+/* With a transaction complete libwebsockets wants to hear that the socket is writable, and hears
+ * nothing while its reading is held back: the loop would turn for as long as the connection is
+ * idle. So it is told now. */
+static void say_writable(struct lws *lws)
+{
+    struct lws_pollfd event = { .fd = lws_get_socket_fd(lws),
+                                .events = LWS_POLLOUT,
+                                .revents = LWS_POLLOUT };
+    lws_rx_flow_control(lws, 1);
+    lws_service_fd(lws_get_context(lws), &event);
+}
+
 /* The answer is out: the connection may read its next request, or ends. */
 static void finish(struct request *request)
 {
     struct conn *conn = request->conn;
+    struct web *web = conn->web;
     struct lws *lws = request->lws;
     bool must_close = request->must_close;
+    if (request->is_taken) {
+        request_free(request);
+        conn_end(conn);
+        return;
+    }
+    if (request_has_rest(request)) {
+        linger(request);
+        return;
+    }
     /* Otherwise libwebsockets holds bytes of the next request already and must go on reading. */
     bool has_read_no_more = consumed_bytes(conn->fd) == conn->due;
     request_free(request);
@@ -131,16 +184,22 @@ static void finish(struct request *request)
         lws_rx_flow_control(lws, 1);
     if (must_close || lws_http_transaction_completed(lws))
         lws_set_timeout(lws, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
-    else if (has_read_no_more)
-        server_await_request(conn);
-    else
+    else if (has_read_no_more) {
+        say_writable(lws);
+        if (listener_has(web, conn))
+            server_await_request(conn);
+    } else
         lws_callback_on_writable(lws); /* makes it look at what it holds */
 }
 
-void server_handle_socket(void *data, int events maybe_unused)
+void server_handle_socket(void *data, int events)
 {
     struct conn *conn = data;
     struct request *request = conn->request;
+    if (conn->taker) {
+        conn->taker->on_socket(conn->taken, events);
+        return;
+    }
     if (!request) {
         look_at_head(conn);
         return;
@@ -165,6 +224,7 @@ static int handle_destroyed(struct lws *lws)
     struct conn *conn = conn_of(lws);
     if (conn) {
         lws_set_opaque_user_data(lws, NULL);
+        conn_forget(conn);
         request_free(conn->request);
         conn_free(conn);
     }
@@ -271,6 +331,7 @@ static int create_context(struct web *self, struct error *err)
         .options = LWS_SERVER_OPTION_LIBUV,
         .foreign_loops = loops,
         .max_http_header_data2 = HEADER_BYTES_MAX,
+        .pt_serv_buf_size = BODY_PIECE_MAX,
         .max_http_header_pool2 = (unsigned)self->limits.connections,
         .keepalive_timeout = self->limits.idle_s,
         .timeout_secs = (unsigned)self->limits.header_s,
@@ -308,11 +369,18 @@ int web_new(struct web **ret, const struct web_config *config, struct farm *farm
     self->limits = fill_limits(config->limits);
     list_init(&self->listeners);
     list_init(&self->conns);
+    list_init(&self->proxies);
     fill_hosts(self, config);
     self->ui_dir = config->ui_dir ? strdup(config->ui_dir) : NULL;
+    self->proxy_domain = config->proxy_domain ? strdup(config->proxy_domain) : NULL;
+    self->tickets = tickets_new();
+    auto_free char *exports_dir = config->socket_dir ? fs_join(config->socket_dir, "exports") : NULL;
+    if (exports_dir)
+        self->exports = exports_new(loop, farm_pool(farm), exports_dir);
+    self->reruns = reruns_new(loop, farm);
     self->sessions = sessions_new();
     self->idempotency = idempotency_new();
-    int r = self->sessions && self->idempotency && self->hosts.names && self->hosts.addresses
+    int r = self->tickets && self->reruns && self->sessions && self->idempotency && self->hosts.names && self->hosts.addresses
                 ? listen_all(self, config, err)
                 : error_set(err, ERROR_INTERNAL, "out of memory");
     if (r == 0)
@@ -348,11 +416,17 @@ struct web *web_free(struct web *self)
         return NULL;
     listener_free_all(self);
     struct conn *conn;
-    list_for_each (conn, &self->conns, link)
+    list_for_each (conn, &self->conns, link) {
+        conn_forget(conn);
         request_free(conn->request);
+    }
     destroy_context(self);
     while (!list_empty(&self->conns))
         conn_free(list_first(&self->conns, struct conn, link));
+    tickets_free(self->tickets);
+    free(self->proxy_domain);
+    exports_free(self->exports);
+    reruns_free(self->reruns);
     sessions_free(self->sessions);
     idempotency_free(self->idempotency);
     bytes_unref(self->openapi);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "base/list.h"
+#include "web/exports.h"
+#include "web/rerun.h"
 #include "web/guard.h"
 #include "web/idempotency.h"
 #include "web/listener.h"
@@ -27,6 +29,12 @@ struct web {
     int n_conns;
     int n_requests;
 
+    struct list proxies; /* struct proxy */
+    struct tickets *tickets;
+    char *proxy_domain; /* below it each port of a guest has a name; NULL: none but localhost */
+
+    struct exports *exports; /* NULL: no folder for them */
+    struct reruns *reruns;
     struct sessions *sessions;
     struct idempotency *idempotency;
     struct metrics metrics;

@@ -22,6 +22,7 @@ struct web_config {
     const char *const
         *hosts;         /* more names that a Host header may carry, NULL-terminated, or NULL */
     const char *ui_dir; /* serve pages from here instead of the built-in ones; NULL: built-in */
+    const char *proxy_domain; /* PORT-ID.DOMAIN are names of this daemon; NULL: only .localhost */
     struct web_limits limits;
 };
 

@@ -1,11 +1,12 @@
-// The list of desktops. Pictures are asked for one after the other and only for cards in sight: a browser
-// opens few connections to one host, and an unchanged screen costs an empty answer.
-import { ApiError, get, login, screenshot, send, show, sleep } from "/ui/api.js";
+// The wall of desktops: live pictures of those in sight.
+import { ApiError, get, login, send, show, sleep } from "/ui/api.js";
+import { Link } from "/ui/link.js";
 
 /** @typedef {import("/ui/api.js").Sandbox} Sandbox */
-/** @typedef {{element: HTMLElement, sandbox: Sandbox, frame?: number, inSight: boolean}} Card */
+/** @typedef {{element: HTMLElement, sandbox: Sandbox, inSight: boolean, link?: Link}} Card */
 
 const REFRESH_MS = 2000;
+const PICTURE = { width: 480, height: 320 };
 
 const byId = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
 /** @type {Map<string, Card>} */
@@ -14,7 +15,9 @@ const cards = new Map();
 const sight = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     const card = cards.get(/** @type {HTMLElement} */ (entry.target).dataset.id ?? "");
-    if (card) card.inSight = entry.isIntersecting;
+    if (!card) continue;
+    card.inSight = entry.isIntersecting;
+    watch(card);
   }
 });
 
@@ -86,32 +89,35 @@ async function refreshList() {
     card.sandbox = sandbox;
     fillCard(card);
     if (!card.element.isConnected) byId("cards").append(card.element);
+    watch(card);
   }
   for (const [id, card] of cards) {
     if (seen.has(id)) continue;
     card.element.remove();
+    watch(card);
     cards.delete(id);
   }
 }
 
-/** @param {Card} card */
-async function refreshPicture(card) {
-  /** @type {Record<string, string | number>} */
-  const params = { format: "webp", quality: 70, out_width: 400 };
-  if (card.frame !== undefined) params.if_changed_since = card.frame;
-  const shot = await screenshot(card.sandbox.id, params);
-  if (!shot) return;
-  card.frame = shot.image.frame;
-  await show(/** @type {HTMLImageElement} */ (card.element.querySelector("img")), shot.blob);
-}
-
-async function refreshPictures() {
-  for (const card of [...cards.values()]) {
-    if (card.inSight && card.sandbox.status.state === "Running" && !document.hidden)
-      await refreshPicture(card).catch((error) => {
-        if (error instanceof ApiError && error.status === 401) throw error;
-      });
+/**
+ * A card that is in sight has a stream of small pictures: one a second at most, none while nothing changes.
+ * @param {Card} card
+ */
+function watch(card) {
+  const isWanted = card.inSight && card.sandbox.status.state === "Running" && !document.hidden && card.element.isConnected;
+  if (!isWanted) {
+    card.link?.close();
+    card.link = undefined;
+    return;
   }
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const url = `${scheme}://${location.host}/v1/sandboxes/${card.sandbox.id}/desktop/stream?role=view`;
+  card.link ??= new Link(async () => url, null, {
+    picture: (blob) => show(/** @type {HTMLImageElement} */ (card.element.querySelector("img")), blob).catch(() => {}),
+    role: (_isMine, holder) => {
+      /** @type {HTMLElement} */ (card.element.querySelector(".holder")).textContent = ["", "a person acts", "an agent acts"][holder] ?? "";
+    },
+  }, { pictures: PICTURE, video: false });
 }
 
 async function fillImages() {
@@ -137,6 +143,10 @@ byId("create").addEventListener("submit", async (event) => {
   button.disabled = false;
 });
 
+document.addEventListener("visibilitychange", () => {
+  for (const card of cards.values()) watch(card);
+});
+
 byId("logout").addEventListener("click", async () => {
   await send("POST", "/logout").catch(tell);
   location.reload();
@@ -147,7 +157,6 @@ for (let isFilled = false; ; ) {
     if (!isFilled) await fillImages();
     isFilled = true;
     await refreshList();
-    await refreshPictures();
     await sleep(REFRESH_MS);
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) {

@@ -34,6 +34,21 @@ int cli_fail(struct cli *self, int status, const char *code, const char *format,
     printf_like(4, 5);
 int cli_fail_error(struct cli *self, int status, const struct error *err);
 
+/* Where settings of the user are, allocated; it need not exist. */
+char *cli_config_dir(void);
+
+/* Makes an abbreviated id in request.path whole. */
+int cli_complete_id(struct cli *self, struct request *request);
+/* What text names in a list: an id, the beginning of one, or a name. NULL in ret when nothing fits, else
+ * allocated. */
+int cli_find_id(struct cli *self, enum api_id list, const char *text, char **ret);
+
+/* For connections of their own (cli/connection.c): a curl handle for a path of the daemon, to be
+ * cleaned up by the caller; and what to say when it is not reached, or refuses with this text. */
+void *cli_curl_new(const struct cli *self, const char *target);
+int cli_fail_unreachable(struct cli *self, int curl_code, const char *detail);
+int cli_fail_text(struct cli *self, int status, const char *text, size_t size);
+
 /* An answer with a status below 400. */
 struct reply {
     int status;

@@ -35,6 +35,11 @@ static char *user_dir(const char *xdg, const char *home_dir)
     return n < 0 ? NULL : path;
 }
 
+char *cli_config_dir(void)
+{
+    return user_dir("XDG_CONFIG_HOME", ".config");
+}
+
 /* The socket in the state directory that deskfarmd uses when it is not told another; NULL when
  * it cannot be opened. */
 static char *find_socket(void)
@@ -95,7 +100,7 @@ static int find_key(struct cli *self, const struct request *request, struct erro
         self->key = *key ? strdup(key) : NULL;
         return 0;
     }
-    auto_free char *dir = user_dir("XDG_CONFIG_HOME", ".config");
+    auto_free char *dir = cli_config_dir();
     auto_free char *path = dir ? fs_join(dir, "key") : NULL;
     return path && access(path, F_OK) == 0 ? read_key(self, path, err) : 0;
 }
@@ -178,34 +183,50 @@ static struct curl_slist *make_headers(const struct cli *self, const char *idemp
     return list;
 }
 
-static int prepare(struct cli *self, const char *method, const char *target, struct error *err)
+/* Where a request goes. */
+static int aim(const struct cli *self, CURL *curl, const char *target)
 {
     auto_free char *url = NULL;
-    if (!self->curl)
-        self->curl = curl_easy_init();
-    else
-        curl_easy_reset(self->curl);
-    if (!self->curl ||
-        asprintf(&url, "%s%s", self->url ? self->url : "http://localhost", target) < 0)
-        return error_set(err, ERROR_INTERNAL, "out of memory");
-    CURL *curl = self->curl;
+    if (asprintf(&url, "%s%s", self->url ? self->url : "http://localhost", target) < 0)
+        return -ENOMEM;
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, self->socket_path);
     curl_easy_setopt(curl, CURLOPT_NOPROXY, self->socket_path ? "*" : "127.0.0.1,localhost,::1");
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, self->timeout_s);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "deskfarm/" DESKFARM_VERSION);
     return 0;
 }
 
-static int fail_unreachable(struct cli *self, CURLcode code, const char *detail)
+void *cli_curl_new(const struct cli *self, const char *target)
+{
+    CURL *curl = curl_easy_init();
+    if (curl && aim(self, curl, target) < 0) {
+        curl_easy_cleanup(curl);
+        curl = NULL;
+    }
+    return curl;
+}
+
+static int prepare(struct cli *self, const char *method, const char *target, struct error *err)
+{
+    if (!self->curl)
+        self->curl = curl_easy_init();
+    else
+        curl_easy_reset(self->curl);
+    if (!self->curl || aim(self, self->curl, target) < 0)
+        return error_set(err, ERROR_INTERNAL, "out of memory");
+    curl_easy_setopt(self->curl, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(self->curl, CURLOPT_TIMEOUT, self->timeout_s);
+    return 0;
+}
+
+int cli_fail_unreachable(struct cli *self, int code, const char *detail)
 {
     const char *where = self->socket_path ? self->socket_path : self->url;
-    const char *what = *detail ? detail : curl_easy_strerror(code);
+    const char *what = *detail ? detail : curl_easy_strerror((CURLcode)code);
     if (code == CURLE_OPERATION_TIMEDOUT)
         return cli_fail(self, CLI_UNREACHABLE, "timeout", "%s: %s", where, what);
     return cli_fail(
@@ -231,6 +252,18 @@ static int fail_answer(struct cli *self, const struct reply *reply)
                     text);
 }
 
+int cli_fail_text(struct cli *self, int status, const char *text, size_t size)
+{
+    struct reply reply = { .status = status };
+    buf_append(&reply.text, text, size);
+    buf_str(&reply.text);
+    if (json_parse_object(text, size, &reply.json, NULL) < 0)
+        reply.json = NULL;
+    int r = fail_answer(self, &reply);
+    reply_deinit(&reply);
+    return r;
+}
+
 static int finish(struct cli *self, struct reply *reply)
 {
     long status = 0;
@@ -253,7 +286,7 @@ static int exchange(struct cli *self, const struct api_operation *op, const char
     auto_buf struct buf text = BUF_INIT;
     char detail[CURL_ERROR_SIZE] = "";
     /* A request that changes something always says that it is JSON, also without fields. */
-    bool has_body = op->body || strcmp(op->method, "POST") == 0 || strcmp(op->method, "PUT") == 0;
+    bool has_body = op->body || op->whole || strcmp(op->method, "POST") == 0 || strcmp(op->method, "PUT") == 0;
     *ret = (struct reply){ .text = { .limit = REPLY_MAX } };
     if (prepare(self, op->method, target, &err) < 0)
         return cli_fail_error(self, CLI_FAILED, &err);
@@ -270,7 +303,7 @@ static int exchange(struct cli *self, const struct api_operation *op, const char
     curl_easy_setopt(self->curl, CURLOPT_WRITEDATA, &ret->text);
     CURLcode code = curl_easy_perform(self->curl);
     curl_easy_setopt(self->curl, CURLOPT_ERRORBUFFER, NULL);
-    int status = code == CURLE_OK ? finish(self, ret) : fail_unreachable(self, code, detail);
+    int status = code == CURLE_OK ? finish(self, ret) : cli_fail_unreachable(self, (int)code, detail);
     curl_slist_free_all(headers);
     if (status != CLI_OK)
         reply_deinit(ret);
@@ -294,11 +327,11 @@ static int search_page(struct cli *self, const json_t *items, const char *text, 
     json_t *item;
     json_array_foreach (items, i, item) {
         const char *id = json_get_string(item, "id", "");
-        if (!is_prefix(text, id) || strcmp(found, id) == 0)
+        bool fits = is_prefix(text, id) || strcmp(json_get_string(item, "name", ""), text) == 0;
+        if (!fits || strcmp(found, id) == 0)
             continue;
         if (*found)
-            return cli_fail(self, CLI_USAGE, "ambiguous", "\"%s\" begins %s and %s", text, found,
-                            id);
+            return cli_fail(self, CLI_USAGE, "ambiguous", "\"%s\" may be %s or %s", text, found, id);
         snprintf(found, ID_MAX, "%s", id);
     }
     return CLI_OK;
@@ -311,7 +344,7 @@ static int find_id(struct cli *self, enum api_id list, const char *text, char fo
     for (int page = 1; status == CLI_OK && has_more; page++) {
         struct reply reply;
         char target[64];
-        snprintf(target, sizeof target, list == API_SANDBOX_LIST ? "%s?pageSize=200&page=%d" : "%s",
+        snprintf(target, sizeof target, list == API_SANDBOX_LIST || list == API_RECORDING_LIST ? "%s?pageSize=200&page=%d" : "%s",
                  api_table[list].path, page);
         status = exchange(self, &api_table[list], target, NULL, NULL, &reply);
         if (status != CLI_OK)
@@ -329,8 +362,28 @@ static bool is_whole_id(const char *id)
     return dash && strlen(dash + 1) >= ID_RANDOM_CHARS;
 }
 
+static enum api_id list_of(const struct api_operation *op)
+{
+    if (strncmp(op->path, "/v1/keys", 8) == 0)
+        return API_KEY_LIST;
+    if (strncmp(op->path, "/v1/templates", 13) == 0)
+        return API_TEMPLATE_LIST;
+    if (strncmp(op->path, "/v1/recordings", 14) == 0)
+        return API_RECORDING_LIST;
+    return strncmp(op->path, "/v1/checkpoints", 15) == 0 ? API_CHECKPOINT_LIST : API_SANDBOX_LIST;
+}
+
+int cli_find_id(struct cli *self, enum api_id list, const char *text, char **ret)
+{
+    char found[ID_MAX] = "";
+    int status = is_whole_id(text) ? CLI_OK : find_id(self, list, text, found);
+    const char *id = *found ? found : is_whole_id(text) ? text : NULL;
+    *ret = status == CLI_OK && id ? strdup(id) : NULL;
+    return status;
+}
+
 /* An id that nothing begins with stays as it is: the daemon says what is wrong with it. */
-static int complete_id(struct cli *self, struct request *request)
+int cli_complete_id(struct cli *self, struct request *request)
 {
     const char *id = json_get_string(request->path, "id", NULL);
     char found[ID_MAX] = "";
@@ -338,8 +391,10 @@ static int complete_id(struct cli *self, struct request *request)
         return CLI_OK;
     if (!*id)
         return cli_fail(self, CLI_USAGE, "bad_value", "the id is empty");
-    bool is_key = strncmp(request->op->path, "/v1/keys", 8) == 0;
-    int status = find_id(self, is_key ? API_KEY_LIST : API_SANDBOX_LIST, id, found);
+    enum api_id list = list_of(request->op);
+    int status = find_id(self, list, id, found);
+    if (status == CLI_OK && !*found && list == API_CHECKPOINT_LIST)
+        status = find_id(self, API_TEMPLATE_LIST, id, found);
     if (status == CLI_OK && *found)
         json_object_set_new(request->path, "id", json_string(found));
     return status;
@@ -353,7 +408,7 @@ int cli_send(struct cli *self, struct request *request, struct reply *ret)
     *ret = (struct reply){ 0 };
     if (request_check(request, &err) < 0)
         return cli_fail_error(self, CLI_USAGE, &err);
-    int status = complete_id(self, request);
+    int status = cli_complete_id(self, request);
     if (status != CLI_OK)
         return status;
     auto_free char *target = request_target(request);

@@ -101,7 +101,7 @@ static void put_row_text(struct buf *out, const struct api_field *row)
 static const struct api_field *row_of(const struct api_operation *op, const char *path)
 {
     const struct api_field *row = op ? field_find(op->query, path) : NULL;
-    return row || !op ? row : field_find(op->body, path);
+    return row || !op ? row : field_find(request_rows(op), path);
 }
 
 static void tell_flag(const struct flag *flag, const struct api_operation *op, help_option_fn fn,
@@ -201,7 +201,7 @@ void help_each_option(const struct verb *verb, const struct api_operation *op, h
         tell_flag(flag, op, fn, data);
     if (op) {
         tell_rows(verb, op->query, "", fn, data);
-        tell_rows(verb, op->body, "", fn, data);
+        tell_rows(verb, request_rows(op), "", fn, data);
     }
 }
 

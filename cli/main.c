@@ -1,6 +1,7 @@
 /* deskfarm: find the verb, parse by its row, run it. */
 #include "cli/cli.h"
 #include "cli/help.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
 
 #include <curl/curl.h>
@@ -48,6 +49,13 @@ static int run_help(int argc, char *const *argv)
     return CLI_OK;
 }
 
+static int run_plainly(struct cli *cli, struct request *request)
+{
+    struct reply reply;
+    int status = cli_send(cli, request, &reply);
+    return status == CLI_OK ? output_answer(cli, request->verb->columns, &reply) : status;
+}
+
 static int run_verb(struct request *request)
 {
     struct cli cli;
@@ -56,7 +64,7 @@ static int run_verb(struct request *request)
     if (cli_init(&cli, request, &err) < 0)
         status = cli_fail_error(&cli, CLI_USAGE, &err);
     else
-        status = request->verb->run(&cli, request);
+        status = (request->verb->run ? request->verb->run : run_plainly)(&cli, request);
     cli_deinit(&cli);
     return status;
 }

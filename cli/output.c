@@ -128,6 +128,21 @@ void output_reply(const struct reply *reply)
         putchar('\n');
 }
 
+int output_answer(struct cli *cli, const struct column *columns, struct reply *reply)
+{
+    const json_t *items = json_object_get(reply->json, "items");
+    if (cli->is_json)
+        output_reply(reply);
+    else if (!columns)
+        output_object(reply->json);
+    else if (items)
+        output_table(cli, columns, items);
+    else
+        output_row(cli, columns, reply->json);
+    reply_deinit(reply);
+    return CLI_OK;
+}
+
 void progress_show(struct cli *cli, const char *format, ...)
 {
     if (!cli->has_progress)

@@ -18,6 +18,9 @@ void output_object(const json_t *object);
 /* The scalars of an object as "name=value" with tabs in between, no line end. skip: a name to
  * leave out. */
 void output_inline(const json_t *object, const char *skip);
+/* An answer, which is freed: with --json as it came; else a table of its items, or one row when it has
+ * none. columns NULL: as output_object. Returns CLI_OK. */
+int output_answer(struct cli *cli, const struct column *columns, struct reply *reply);
 /* The answer as it came. */
 void output_reply(const struct reply *reply);
 

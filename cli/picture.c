@@ -8,40 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Value of a base64 digit, or -1. */
-static int digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-int picture_decode(const char *text, size_t size, struct buf *out)
-{
-    if (size % 4 != 0)
-        return -EINVAL;
-    for (size_t i = 0; i < size; i += 4) {
-        bool is_last = i + 4 == size;
-        size_t n_pad =
-            is_last ? (size_t)(text[i + 3] == '=') + (text[i + 3] == '=' && text[i + 2] == '=') : 0;
-        uint32_t bits = 0;
-        for (size_t k = 0; k < 4; k++) {
-            int value = k >= 4 - n_pad ? 0 : digit(text[i + k]);
-            if (value < 0)
-                return -EINVAL;
-            bits = bits << 6 | (uint32_t)value;
-        }
-        uint8_t bytes[3] = { (uint8_t)(bits >> 16), (uint8_t)(bits >> 8), (uint8_t)bits };
-        if (buf_append(out, bytes, 3 - n_pad) < 0)
-            return -ENOMEM;
-    }
-    return 0;
-}
-
 const char *picture_format(const char *file)
 {
     static const struct {
@@ -100,7 +66,7 @@ int picture_save(struct cli *cli, const json_t *answer, const char *file)
     const json_t *image = json_object_get(answer, "image"), *data = json_object_get(image, "data");
     if (!json_is_string(data))
         return cli_fail(cli, CLI_FAILED, "no_image", "the answer has no image");
-    if (picture_decode(json_string_value(data), json_string_length(data), &bytes) < 0)
+    if (buf_append_base64_text(&bytes, json_string_value(data), json_string_length(data)) < 0)
         return cli_fail(cli, CLI_FAILED, "bad_image", "the answer's image is not base64");
     int status = picture_write(cli, file, bytes.data, bytes.size);
     if (status == CLI_OK && strcmp(file, "-") != 0)

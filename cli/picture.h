@@ -3,9 +3,6 @@
 
 #include "cli/cli.h"
 
-/* Appends the bytes of base64 text (RFC 4648 section 4, padding required) to out. -EINVAL when
- * it is none. */
-int picture_decode(const char *text, size_t size, struct buf *out);
 /* "png", "jpeg" or "webp" from the end of a file's name, or NULL. */
 const char *picture_format(const char *file);
 /* Refuses, before anything is asked of the daemon, to write bytes to a terminal. file: as in

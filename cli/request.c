@@ -30,6 +30,11 @@ const struct flag request_globals[] = {
     { .name = NULL },
 };
 
+const struct api_field *request_rows(const struct api_operation *op)
+{
+    return op->first ? op->first : op->body;
+}
+
 const char *request_own(const struct request *self, const char *name)
 {
     return json_string_value(json_object_get(self->own, name));
@@ -102,7 +107,7 @@ static const struct api_field *find_row(const struct request *self, const char *
 {
     const struct api_field *row = self->op ? field_find(self->op->query, path) : NULL;
     *ret_is_query = row;
-    return row || !self->op ? row : field_find(self->op->body, path);
+    return row || !self->op ? row : field_find(request_rows(self->op), path);
 }
 
 static int set_one(struct request *self, const char *path, const char *text, struct error *err)
@@ -111,7 +116,7 @@ static int set_one(struct request *self, const char *path, const char *text, str
     const struct api_field *row = find_row(self, path, &is_query);
     if (row)
         return is_query ? field_set_query(self->op->query, self->query, path, text, err)
-                        : field_set(self->op->body, self->body, path, text, err);
+                        : field_set(request_rows(self->op), self->body, path, text, err);
     if (self->op && field_find(self->op->path_fields, path))
         return json_object_set_new(self->path, path, json_string(text)) < 0
                    ? error_set(err, ERROR_BAD_VALUE, "%s is not UTF-8", path)
@@ -168,7 +173,7 @@ static int set_row_off(struct request *self, const struct option *option, struct
     if (!row || !field_can_be_off(row) || option->value)
         return 0;
     int r = is_query ? field_set_query(self->op->query, self->query, path, "false", err)
-                     : field_set_off(self->op->body, self->body, path, err);
+                     : field_set_off(request_rows(self->op), self->body, path, err);
     return r < 0 ? r : 1;
 }
 
@@ -234,6 +239,16 @@ static int parse_operand(struct request *self, int argc, char *const *argv, stru
     self->n_operands++;
     int r = set_fields(self, field + (*field == '?'), argv[0], err);
     return r < 0 ? r : 1;
+}
+
+int request_take_rest(struct request *self, int argc, char *const *argv, struct error *err)
+{
+    for (int i = 0; i < argc; i++) {
+        int r = request_take_words(self, argc, argv + i, err);
+        if (r < 0)
+            return r;
+    }
+    return argc;
 }
 
 int request_take_words(struct request *self, int argc maybe_unused, char *const *argv,
@@ -376,5 +391,7 @@ int request_check(const struct request *self, struct error *err)
 {
     int ignored = 0;
     int r = check_query(self, err);
+    if (r == 0 && self->op->first)
+        return api_check_first(self->op, self->body, err);
     return r < 0 ? r : api_check_body(self->op, self->body, &ignored, err);
 }

@@ -6,6 +6,7 @@
 #include "base/json.h"
 
 struct cli;
+struct column;
 struct request;
 
 /* A flag that is not simply the name of a row. Lists end with a NULL name. */
@@ -34,7 +35,9 @@ struct verb {
     int (*take)(struct request *request, int argc, char *const *argv, struct error *err);
     const struct flag *flags;
     const char *const *hidden; /* rows that have no option: operands or the verb itself fill them */
+    /* NULL: sends the request and shows the answer by columns (cli/output.h). */
     int (*run)(struct cli *cli, struct request *request);
+    const struct column *columns; /* with run NULL; NULL: every scalar of the answer, a line each */
     const char *summary; /* NULL: that of the operation */
     const char *text;    /* more, for help; lines end with '\n'; NULL: that of the operation */
     /* Prints a list for help; NULL: none. */
@@ -64,6 +67,11 @@ void request_deinit(struct request *self);
 bool request_is_option(const char *text);
 /* For verb.take: gathers all operands in own "words". */
 int request_take_words(struct request *self, int argc, char *const *argv, struct error *err);
+/* The same, and what looks like an option is an operand too: the rest belongs to another program. */
+int request_take_rest(struct request *self, int argc, char *const *argv, struct error *err);
+/* The rows that request.body follows: of the operation's body, or of a WebSocket's first message. */
+const struct api_field *request_rows(const struct api_operation *op);
+
 /* An own setting: its text, "" for a switch that is on, or NULL. */
 const char *request_own(const struct request *self, const char *name);
 

@@ -23,8 +23,10 @@ static int run(struct cli *cli, struct request *request)
 
 static void print_operations(void (*print)(const char *term, const char *text))
 {
-    for (size_t i = 0; i < API_COUNT; i++)
-        print(api_table[i].name, api_table[i].summary);
+    for (size_t i = 0; i < API_COUNT; i++) {
+        if (!(api_table[i].flags & API_COMPAT))
+            print(api_table[i].name, api_table[i].summary);
+    }
 }
 
 static const struct flag flags[] = {

@@ -240,12 +240,7 @@ static int run(struct cli *cli, struct request *request)
             return status;
         }
     }
-    if (cli->is_json)
-        output_reply(&reply);
-    else
-        output_row(cli, columns, reply.json);
-    reply_deinit(&reply);
-    return CLI_OK;
+    return output_answer(cli, columns, &reply);
 }
 
 static const char *const operands[] = { "image.uri", NULL };

@@ -10,12 +10,7 @@ static int run(struct cli *cli, struct request *request)
     int status = cli_send(cli, request, &reply);
     if (status != CLI_OK)
         return status;
-    if (cli->is_json)
-        output_reply(&reply);
-    else
-        output_object(reply.json);
-    reply_deinit(&reply);
-    return CLI_OK;
+    return output_answer(cli, NULL, &reply);
 }
 
 static const char *const operands[] = { "id", "?width,height", NULL };

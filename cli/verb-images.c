@@ -24,20 +24,6 @@ static const struct column columns[] = {
     { NULL, NULL },
 };
 
-static int run_list(struct cli *cli, struct request *request)
-{
-    struct reply reply;
-    int status = cli_send(cli, request, &reply);
-    if (status != CLI_OK)
-        return status;
-    if (cli->is_json)
-        output_reply(&reply);
-    else
-        output_table(cli, columns, json_object_get(reply.json, "items"));
-    reply_deinit(&reply);
-    return CLI_OK;
-}
-
 /* --- Building --------------------------------------------------------------------------------- */
 
 /* Whether this program lies in the build directory it was compiled in. */
@@ -131,7 +117,7 @@ const struct verb verb_images_list = {
     .name = "images list",
     .usage = "",
     .operation = "images",
-    .run = run_list,
+    .columns = columns,
 };
 
 const struct verb verb_images_build = {

@@ -15,20 +15,6 @@ static const struct column columns[] = {
     { NULL, NULL },
 };
 
-static int run_list(struct cli *cli, struct request *request)
-{
-    struct reply reply;
-    int status = cli_send(cli, request, &reply);
-    if (status != CLI_OK)
-        return status;
-    if (cli->is_json)
-        output_reply(&reply);
-    else
-        output_table(cli, columns, json_object_get(reply.json, "items"));
-    reply_deinit(&reply);
-    return CLI_OK;
-}
-
 static const struct column added[] = {
     { "KEY", "key" }, { "ID", "id" }, { "ROLE", "role" }, { NULL, NULL }
 };
@@ -76,5 +62,5 @@ const struct verb verb_keys_list = {
     .name = "keys list",
     .usage = "",
     .operation = "key_list",
-    .run = run_list,
+    .columns = columns,
 };

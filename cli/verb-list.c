@@ -58,12 +58,7 @@ static int run(struct cli *cli, struct request *request)
     int status = cli_send(cli, request, &reply);
     if (status != CLI_OK)
         return status;
-    if (cli->is_json)
-        output_reply(&reply);
-    else
-        output_table(cli, columns, json_object_get(reply.json, "items"));
-    reply_deinit(&reply);
-    return CLI_OK;
+    return output_answer(cli, columns, &reply);
 }
 
 const struct verb verb_list = {

@@ -1,4 +1,4 @@
-/* rm, keys rm: several ids, each its own request. One that fails does not keep the others. */
+/* rm, keys rm, checkpoint rm, templates rm: several ids, each its own request. One that fails does not keep the others. */
 #include "cli/output.h"
 #include "cli/verbs.h"
 
@@ -52,4 +52,25 @@ const struct verb verb_keys_rm = {
     .run = run,
     .summary = "Removes API keys.",
     .text = "Prints the ids of those that were removed.\n",
+};
+
+const struct verb verb_checkpoint_rm = {
+    .name = "checkpoint rm",
+    .usage = "CHECKPOINT…",
+    .operation = "checkpoint_delete",
+    .take = request_take_words,
+    .run = run,
+    .summary = "Deletes checkpoints.",
+    .text = "Sandboxes that came from one go on, and other checkpoints stay whole. Prints the ids of\n"
+            "those that were deleted.\n",
+};
+
+const struct verb verb_templates_rm = {
+    .name = "templates rm",
+    .usage = "TEMPLATE…",
+    .operation = "checkpoint_delete",
+    .take = request_take_words,
+    .run = run,
+    .summary = "Deletes templates.",
+    .text = "Sandboxes that came from one go on. Prints the ids of those that were deleted.\n",
 };

@@ -29,10 +29,22 @@ static const struct setting {
     { "port", KIND_NUMBER, AT(port), 0, 65535, "PORT", "TCP port, 0 for a free one (7070)" },
     { "host", KIND_LIST, AT(hosts), 0, 0, "NAME",
       "a further name that a Host header may carry, repeatable" },
+    { "proxy-domain", KIND_TEXT, AT(proxy_domain), 0, 0, "DOMAIN",
+      "ports of guests are PORT-ID.DOMAIN too, for a wildcard name that leads here (only .localhost)" },
     { "accel", KIND_TEXT, AT(accel), 0, 0, "NAME", "auto, kvm or tcg (auto)" },
     { "qemu", KIND_TEXT, AT(qemu), 0, 0, "PATH", "the QEMU to run (qemu-system-x86_64)" },
+    { "boot", KIND_TEXT, AT(boot), 0, 0, "HOW",
+      "what a create without `boot` does: auto uses templates and bakes them on first use, cold powers on (auto)" },
+    { "pool", KIND_NUMBER, AT(pool), 0, 64, "N",
+      "QEMUs that wait in advance per template that is in use; about 30 MiB each (1)" },
     { "linger-ms", KIND_NUMBER, AT(linger_ms), 0, 3600000, "MS",
       "how long a screen that nobody looks at stays attached (30000)" },
+    { "no-recording", KIND_SWITCH, AT(no_recording), 0, 0, NULL,
+      "record only sandboxes that ask for it; without it all that do not refuse" },
+    { "record-days", KIND_NUMBER, AT(record_days), 0, 36500, "DAYS",
+      "how long recordings are kept, 0 for ever (30)" },
+    { "record-max-mib", KIND_NUMBER, AT(record_max_mib), 0, 1 << 30, "N",
+      "all recordings together; the oldest go first (20480, at most a fifth of the disk)" },
     { "max-sandboxes", KIND_NUMBER, AT(max_sandboxes), 0, 100000, "N", "of all keys together (64)" },
     { "max-cpus", KIND_NUMBER, AT(max_cpus), 0, 1000000, "N", "virtual CPUs (8 per CPU of the host)" },
     { "max-memory-mib", KIND_NUMBER, AT(max_memory_mib), 0, 1 << 30, "N",
@@ -155,7 +167,8 @@ static char *default_dir(const char *root_dir, const char *xdg, const char *home
 
 static void set_defaults(struct config *self)
 {
-    *self = (struct config){ .port = 7070, .linger_ms = 30000, .log_level = LOG_INFO, .accel = "auto" };
+    *self = (struct config){ .port = 7070, .linger_ms = 30000, .pool = 1, .log_level = LOG_INFO, .accel = "auto",
+                             .boot = "auto", .record_days = 30 };
     const char *cache = getenv("DESKFARM_CACHE");
     self->state_dir = keep(self, default_dir("/var/lib/deskfarm", "XDG_STATE_HOME", ".local/state"));
     self->cache_dir = keep(self, cache ? strdup(cache)

@@ -1,6 +1,7 @@
 /* deskfarmd: parse, build, run, tear down. */
 #define LOG_MODULE "daemon"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/loop.h"
 #include "base/worker.h"
 #include "daemon/config.h"
@@ -76,6 +77,11 @@ static int start(struct daemon *self, struct error *err)
         .accel = c->accel,
         .qemu = c->qemu,
         .host_limits = { c->max_sandboxes, c->max_cpus, c->max_memory_mib, c->max_disk_mib },
+        .boot = c->boot,
+        .pool = (int)c->pool,
+        .is_recording_off = c->no_recording,
+        .record_days = c->record_days,
+        .record_mib = c->record_max_mib,
         .linger_us = c->linger_ms * 1000,
     };
     struct web_config web = {
@@ -84,6 +90,7 @@ static int start(struct daemon *self, struct error *err)
         .socket_dir = c->state_dir,
         .hosts = c->hosts[0] ? c->hosts : NULL,
         .ui_dir = c->ui_dir,
+        .proxy_domain = c->proxy_domain,
     };
     self->pool = worker_pool_new(&self->loop, 0, 0);
     if (!self->pool)
@@ -125,6 +132,7 @@ int main(int argc, char **argv)
     log_set_level(self.config.log_level);
     umask(077);
     raise_file_limit();
+    process_go_first(); /* before the workers are made */
     loop_init(&self.loop);
     watch_signals(&self);
     int r = start(&self, &err);

@@ -27,16 +27,31 @@ default_cache() {
     realpath -m "${chosen:-${XDG_CACHE_HOME:-$HOME/.cache}/deskfarm}"
 }
 
-# Names, modes (which end up in guests) and contents of the recipe and of the shared scripts.
+# The guest's agent and what it takes from base/, which lies beside images/.
+agent_base=(agent-wire buf clock error json list util)
+
+# Names, modes (which end up in guests) and contents of the recipe, of the shared scripts and of
+# the agent's source.
 hash_of_recipe() {
     (
         cd "$here"
-        find build lib.sh "$(basename "$1")" -type f ! -name '*.md' -print0 | LC_ALL=C sort -z |
+        find build lib.sh agent/*.[ch] $(agent_base_files) "$(basename "$1")" \
+            $(grep -qs agent/desktop "$1/recipe.sh" && echo agent/desktop) -type f \
+            ! -name '*.md' ! -name meson.build -print0 | LC_ALL=C sort -z |
             while IFS= read -r -d '' file; do
                 printf '%s %s ' "$file" "$([ -x "$file" ] && echo x || echo -)"
                 sha256sum <"$file"
             done | sha256sum | cut -c1-12
     )
+}
+
+agent_base_files() {
+    local name
+    for name in "${agent_base[@]}"; do
+        for name in "../base/$name."{c,h}; do
+            [ ! -f "$here/$name" ] || echo "$name"
+        done
+    done
 }
 
 # ---------------------------------------------------------------------------------------------------
@@ -155,6 +170,27 @@ unpack_kernel() {
     die "the kernel is compressed in a way that is not known here"
 }
 
+# compile_agent FILE: the static deskfarm-agent.
+compile_agent() {
+    (
+        cd "$here"
+        gcc -std=gnu11 -O2 -D_GNU_SOURCE -DAGENT_SANITIZED=0 -Wall -Wextra -I .. -static \
+            agent/*.c $(agent_base_files | grep '[.]c$') -ljansson -o "$1" >>"$log" 2>&1
+    )
+    strip "$1"
+}
+
+# compile_desktop FILE: deskfarm-desktop, for the libraries of the guest, which are the host's.
+compile_desktop() {
+    (
+        cd "$here"
+        gcc -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -I .. agent/desktop/*.c agent/loop.c \
+            $(agent_base_files | grep '[.]c$' | grep -v wire) \
+            -lX11 -lXfixes -lXrandr -lXtst -lsystemd -ljansson -o "$1" >>"$log" 2>&1
+    )
+    strip "$1"
+}
+
 write_manifest() {
     local disk_name=null
     [ -z "$disk" ] || disk_name="\"$disk\""
@@ -173,6 +209,7 @@ write_manifest() {
   "width": 1280,
   "height": 800,
   "signals_up": ${signals_up:-false},
+  "agent": "${agent:-none}",
   "description": "$description",
   "built_at": "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 }

@@ -12,6 +12,7 @@
 #include "images/agent/channel.h"
 
 #include "base/clock.h"
+#include "images/agent/answer.h"
 #include "images/agent/port.h"
 
 #include <errno.h>
@@ -410,6 +411,11 @@ static void check_end(struct channel *self)
     }
     if (!self->out_done[0] || !self->out_done[1])
         return;
+    if (self->is_helped) {
+        read_result(self);
+        channel_end(self, answer_read(self->result_text.data, self->result_text.size));
+        return;
+    }
     if (self->is_socket) {
         if (self->in.fd < 0)
             channel_end(self, json_object());
@@ -530,6 +536,10 @@ static void handle_timeout(struct channel *self, int64_t now_us)
     self->timed_out = true;
     if (self->is_connecting) {
         channel_fail(self, "timeout", "connecting took too long");
+        return;
+    }
+    if (self->is_helped) {
+        channel_fail(self, "timeout", "the desktop's helper did not answer in time");
         return;
     }
     kill_group(self, SIGTERM);

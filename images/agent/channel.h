@@ -40,6 +40,7 @@ struct channel {
     int status;
 
     bool is_pty, is_socket, is_connecting;
+    bool is_helped; /* the desktop's helper does it (helper.c): its socket, its result, no child */
     bool keep;             /* a new session of the host does not kill the child */
     int64_t started_us;
     int64_t timeout_at_us; /* 0: none. Then SIGTERM, later SIGKILL */

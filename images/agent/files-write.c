@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -22,20 +23,37 @@
 
 /* --- Whole files ------------------------------------------------------------------------------ */
 
+/* Without a name where the file system can do that: what is killed then leaves nothing behind. */
+static int open_temporary(struct new_file *self)
+{
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof dir, "%s", self->path);
+    char *slash = strrchr(dir, '/');
+    slash[slash == dir] = '\0';
+    self->fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
+    self->has_name = false;
+    if (self->fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+        return self->fd;
+    self->has_name = true;
+    self->fd = open(self->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    return self->fd;
+}
+
 int new_file_open(struct new_file *self, const char *path, struct work *work)
 {
     struct stat old;
     uint32_t random = 0;
     if (getrandom(&random, sizeof random, 0) < 0)
         random = (uint32_t)getpid();
-    self->path = path;
-    int n = snprintf(self->temporary, sizeof self->temporary, "%s.%08x.part", path, random);
+    /* Through a link to where it points, as writing in place would. */
+    if (!realpath(path, self->path))
+        snprintf(self->path, sizeof self->path, "%s", path);
+    int n = snprintf(self->temporary, sizeof self->temporary, "%s.%08x.part", self->path, random);
     if (n < 0 || (size_t)n >= sizeof self->temporary)
         return work_errno(work, ENAMETOOLONG, "%s", path);
-    self->fd = open(self->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (self->fd < 0)
+    if (open_temporary(self) < 0)
         return work_errno(work, errno, "%s", path);
-    if (stat(path, &old) < 0)
+    if (stat(self->path, &old) < 0)
         return 0;
     if (!S_ISREG(old.st_mode)) {
         new_file_drop(self);
@@ -52,15 +70,26 @@ void new_file_drop(struct new_file *self)
 {
     if (self->fd >= 0)
         close(self->fd);
-    unlink(self->temporary);
+    if (self->has_name)
+        unlink(self->temporary);
     self->fd = -1;
+    self->has_name = false;
+}
+
+static int give_name(struct new_file *self)
+{
+    char path[64];
+    if (self->has_name)
+        return 0;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", self->fd);
+    int r = linkat(AT_FDCWD, path, AT_FDCWD, self->temporary, AT_SYMLINK_FOLLOW);
+    self->has_name = r == 0;
+    return r;
 }
 
 int new_file_commit(struct new_file *self, struct work *work)
 {
-    /* Through a link to where it points, as writing in place would. */
-    auto_free char *real = realpath(self->path, NULL);
-    if (fsync(self->fd) < 0 || rename(self->temporary, real ? real : self->path) < 0) {
+    if (fsync(self->fd) < 0 || give_name(self) < 0 || rename(self->temporary, self->path) < 0) {
         int err = errno;
         new_file_drop(self);
         return work_errno(work, err, "%s", self->path);
@@ -126,7 +155,7 @@ static int take_input(struct work *work, struct new_file *file, int64_t *ret_siz
 }
 
 /* A host that goes away closes our input, which looks like its end. The agent kills the child
- * first, so what was cut off is never committed; the killed child's temporary file stays. */
+ * first, so what was cut off is never committed, and its unnamed file goes with it. */
 int files_write(struct work *work)
 {
     struct permissions want;

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "images/agent/spawn.h"
 
+#include <limits.h>
 #include <sys/stat.h>
 
 /* Describes a file; see files.c. */
@@ -14,10 +15,11 @@ bool files_set_text(json_t *object, const char *key, const char *bytes, size_t s
 /* A file that appears under its name whole or not at all. */
 struct new_file {
     int fd;
-    const char *path;
-    char temporary[4096];
+    char path[PATH_MAX];      /* where it goes: links are followed */
+    char temporary[PATH_MAX]; /* its name before that, only while has_name */
+    bool has_name;
 };
-/* Begins beside path; mode and owner are those of the file that is there, if any. */
+/* Begins beside what path leads to; mode and owner are those of the file that is there, if any. */
 int new_file_open(struct new_file *self, const char *path, struct work *work);
 /* Syncs and renames; or throws away. 0 or a told failure. */
 int new_file_commit(struct new_file *self, struct work *work);

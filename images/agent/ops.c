@@ -2,6 +2,7 @@
 #include "images/agent/ops.h"
 
 #include "base/clock.h"
+#include "images/agent/helper.h"
 #include "images/agent/port.h"
 
 #include <string.h>
@@ -19,6 +20,7 @@ static const struct op {
     { "clock", .now = system_clock },
     { "hostname", .now = system_hostname },
     { "entropy", .now = system_entropy },
+    { "reset", .now = system_reset },
     { "exec", .start = exec_start },
     { "pty", .start = pty_start },
     { "tar", .start = tar_start },
@@ -100,5 +102,8 @@ void ops_request(uint16_t number, const uint8_t *json, size_t size)
     int64_t timeout_us = json_get_int(request, "timeout_us", 0);
     if (timeout_us > 0)
         channel->timeout_at_us = clock_now_us() + MIN(timeout_us, (int64_t)1 << 50);
-    run(channel, request);
+    if (strncmp(json_get_string(request, "op", ""), "desktop.", 8) == 0)
+        helper_start(channel, json, size);
+    else
+        run(channel, request);
 }

@@ -16,12 +16,13 @@ void pty_start(struct channel *channel, const json_t *request);
 void tar_start(struct channel *channel, const json_t *request);
 void tcp_start(struct channel *channel, const json_t *request);
 
-/* Operations that are done at once (system.c): the result. */
+/* Operations that are done at once (system.c, reset.c): the result. */
 json_t *system_ping(const json_t *request);
 json_t *system_metrics(const json_t *request);
 json_t *system_clock(const json_t *request);
 json_t *system_hostname(const json_t *request);
 json_t *system_entropy(const json_t *request);
+json_t *system_reset(const json_t *request);
 
 /* Operations that work in a child (files.c, files-write.c, search.c, watch.c). */
 int files_stat(struct work *work);

@@ -121,12 +121,14 @@ static void flush(void)
 
 static void begin_session(uint64_t session)
 {
-    if (session != inbox.session) {
-        channels_reset();
+    bool is_new = session != inbox.session;
+    if (is_new)
         out.size = out_sent = 0; /* the host skips the rest of what has partly gone */
-        inbox.session = session;
-    }
+    inbox.session = session;
     port_send_json(AGENT_WELCOME, 0, ops_welcome());
+    flush();
+    if (is_new)
+        channels_reset();
 }
 
 static void handle_frame(const struct agent_frame *frame)
@@ -137,6 +139,7 @@ static void handle_frame(const struct agent_frame *frame)
         begin_session(frame->session);
         return;
     case AGENT_REQUEST:
+        flush(); /* it may take a while to start */
         ops_request(frame->channel, frame->payload, frame->length);
         return;
     case AGENT_CONTROL:

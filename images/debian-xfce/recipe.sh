@@ -2,22 +2,26 @@
 description='Debian 12 desktop with XFCE, Chromium and Firefox'
 cpus=2
 memory_mib=2048
-cmdline='root=/dev/vda rw console=ttyS0 quiet loglevel=3 mitigations=off'
+cmdline='root=/dev/vda rw console=ttyS0 quiet loglevel=3 mitigations=off psi=0 transparent_hugepage=madvise'
 disk=disk.qcow2
 disk_bytes=$((8 * 1024 * 1024 * 1024))
 steps=5
 signals_up=true
+agent=deskfarm
 need_mib=9000
-tools=(gcc cpio mke2fs qemu-img)
+tools=(gcc strip cpio mke2fs qemu-img)
 
 packages=(
     # the system
     linux-image-amd64 systemd-sysv udev dbus dbus-user-session libpam-systemd polkitd systemd-resolved kmod
     iproute2 iputils-ping ca-certificates sudo less nano-tiny procps psmisc qemu-guest-agent curl
-    xdg-user-dirs xdg-utils
+    xdg-user-dirs xdg-utils openssh-server python3-minimal
     # the desktop
     xserver-xorg-core xserver-xorg-input-libinput x11-xserver-utils x11-xkb-utils xkb-data xclip
     xfce4-session xfce4-settings xfce4-panel xfdesktop4 xfwm4 thunar exo-utils gvfs at-spi2-core
+    gsettings-desktop-schemas libglib2.0-bin
+    # what deskfarm-desktop (images/agent/desktop) is linked with
+    libjansson4 libsystemd0 libx11-6 libxfixes3 libxrandr2 libxtst6
     elementary-xfce-icon-theme adwaita-icon-theme gnome-themes-extra librsvg2-common
     # programs
     xfce4-terminal mousepad atril chromium firefox-esr
@@ -31,6 +35,8 @@ build_image() {
         -Wmissing-prototypes -Wvla)
     gcc "${flags[@]}" -static "$recipe/initrd.c" -o "$work/init" >>"$log" 2>&1
     gcc "${flags[@]}" "$recipe/desktop-up.c" -o "$work/desktop-up" -lX11 >>"$log" 2>&1
+    compile_agent "$work/deskfarm-agent"
+    compile_desktop "$work/deskfarm-desktop"
 
     step "installing packages ($(du -sm "$cache/debs" | cut -f1) MB are in the cache)"
     # Ownership and modes in the guest must not depend on how this folder was checked out.
@@ -49,6 +55,8 @@ build_image() {
         --customize-hook="tar-in '$work/root.tar' /" \
         --customize-hook="upload '$work/customize' /boot/customize" \
         --customize-hook="upload '$work/desktop-up' /usr/local/lib/deskfarm/desktop-up" \
+        --customize-hook="upload '$work/deskfarm-agent' /usr/local/lib/deskfarm/deskfarm-agent" \
+        --customize-hook="upload '$work/deskfarm-desktop' /usr/local/lib/deskfarm/deskfarm-desktop" \
         --customize-hook='chroot "$1" sh /boot/customize' \
         --customize-hook="tar-out /boot '$work/boot.tar'" \
         --customize-hook='rm -rf "$1"/boot/* "$1"/vmlinuz* "$1"/initrd.img*' \

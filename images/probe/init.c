@@ -1,9 +1,9 @@
 /*
  * init.c: process 1 of the probe guest.
  *
- * The guest is one initramfs and three programs: this one, Xorg and the probe client. There is no
- * udev and no service manager, because a test waits for every second of the boot. What udev would
- * do is done here:
+ * The guest is one initramfs and four programs: this one, the host's agent, Xorg and the probe
+ * client. There is no udev and no service manager, because a test waits for every second of the
+ * boot. What udev would do is done here:
  *
  *  - modules are loaded in the order of /etc/modules, which the recipe writes with dependencies
  *    first;
@@ -13,13 +13,15 @@
  *  - display changes reach the client over the kernel's own uevents (screen.c).
  *
  * Then it waits: for the ACPI power button, which powers off at once (nothing is mounted that
- * could be damaged), and for the death of a child, which is reported on the serial port as
- * {"ev":"fatal",…} and leaves the guest up, so that the reason can be read.
+ * could be damaged), and for the death of a child. The agent is started again; the death of another
+ * is reported on the serial port as {"ev":"fatal",…} and leaves the guest up, so that the reason can
+ * be read.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/input.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -40,6 +42,7 @@
 #define XORG_LOG "/run/Xorg.log"
 #define CHILD_LOG "/run/children.log"
 #define MOUSE_WAIT_MS 3000
+#define AGENT_AGAIN_US 100000
 
 static void report_fatal(const char *what)
 {
@@ -60,15 +63,30 @@ static void mount_all(void)
 {
     static const char *const table[][2] = {
         { "devtmpfs", "/dev" }, { "proc", "/proc" }, { "sysfs", "/sys" }, { "tmpfs", "/run" },
+        { "tmpfs", "/tmp" }, { "devpts", "/dev/pts" },
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         mkdir(table[i][1], 0755);
         if (mount(table[i][0], table[i][1], table[i][0], MS_NOSUID, NULL) < 0)
             perror(table[i][1]);
     }
+    chmod("/tmp", 01777);
     mkdir("/tmp/.X11-unix", 01777);
     mkdir("/run/udev", 0755);
     mkdir("/run/udev/data", 0755);
+}
+
+/* What a distribution sets up for programs: loopback, a name, homes. */
+static void set_up_system(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &loopback) < 0)
+        perror("lo");
+    if (fd >= 0)
+        close(fd);
+    if (sethostname("probe", 5) < 0 || chown("/home/user", 1000, 1000) < 0)
+        perror("probe");
 }
 
 static void load_modules(void)
@@ -219,7 +237,13 @@ static pid_t start_xorg(void)
     return pid;
 }
 
-static void wait_for_end(int power, int signals, pid_t xorg, pid_t probe)
+/* The first program, so that it serves while the others start. */
+static pid_t start_agent(void)
+{
+    return spawn((char *const[]){ "/bin/deskfarm-agent", NULL });
+}
+
+static void wait_for_end(int power, int signals, pid_t agent, pid_t xorg, pid_t probe)
 {
     struct pollfd fds[] = { { .fd = power, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
     for (;;) {
@@ -232,7 +256,10 @@ static void wait_for_end(int power, int signals, pid_t xorg, pid_t probe)
         struct signalfd_siginfo info;
         if (fds[1].revents && read(signals, &info, sizeof info) > 0)
             for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) > 0;)
-                if (pid == xorg || pid == probe)
+                if (pid == agent) {
+                    usleep(AGENT_AGAIN_US); /* it may not be there, in a test */
+                    agent = start_agent();
+                } else if (pid == xorg || pid == probe)
                     report_fatal(pid == xorg ? "Xorg ended" : "the probe client ended");
     }
 }
@@ -241,8 +268,7 @@ int main(void)
 {
     mount_all();
     load_modules();
-    wait_for_mouse();
-    int power = setup_inputs();
+    set_up_system();
 
     sigset_t child;
     sigemptyset(&child);
@@ -251,8 +277,11 @@ int main(void)
     int signals = signalfd(-1, &child, SFD_CLOEXEC);
 
     setenv("PATH", "/usr/bin:/bin", 1);
+    pid_t agent = start_agent();
+    wait_for_mouse();
+    int power = setup_inputs();
     setenv("DISPLAY", ":0", 1);
     pid_t xorg = start_xorg();
     pid_t probe = spawn((char *const[]){ "/usr/bin/probe", SERIAL, NULL });
-    wait_for_end(power, signals, xorg, probe);
+    wait_for_end(power, signals, agent, xorg, probe);
 }

@@ -104,6 +104,7 @@ int main(int argc, char **argv)
     paint_init();
     show_window();
     report_size("ready");
+    report_up();
     /* The host may have changed the display between the server's start and this client's. */
     handle_display_change();
 

@@ -3,16 +3,18 @@ description='Test guest: exact pixels, reported input, painting on command'
 cpus=2
 memory_mib=512
 cmdline='console=ttyS0 quiet loglevel=1 rdinit=/init'
+agent=deskfarm
+signals_up=true
 steps=4
 need_mib=1500
-tools=(gcc readelf cpio)
+tools=(gcc readelf cpio strip)
 
 packages=linux-image-amd64,xserver-xorg-core,xserver-xorg-input-libinput,xkb-data,x11-xkb-utils
 packages+=,busybox-static,libjansson4,libxkbcommon0,libx11-data,libxrandr2,libxi6
 
-# Dependencies are added. button: the ACPI power button. The host's agent port and disks are left
-# out: nothing here uses them.
-modules='virtio_pci virtio-gpu virtio_input virtio-rng evdev psmouse button'
+# Dependencies are added. button: the ACPI power button. Disks and network cards are left out:
+# nothing here uses them.
+modules='virtio_pci virtio_console virtio-gpu virtio_input virtio-rng evdev psmouse button'
 
 build_image() {
     tree=$work/tree root=$work/root
@@ -41,15 +43,24 @@ compile() {
     gcc "${flags[@]}" "$recipe"/{probe,commands,input,paint,report,screen}.c -o "$work/probe" \
         -lX11 -lXi -lXrandr -ljansson -lxkbcommon -lm >>"$log" 2>&1
     gcc "${flags[@]}" -static "$recipe/init.c" -o "$work/init" >>"$log" 2>&1
+    compile_agent "$work/deskfarm-agent"
 }
 
 compose_root() {
-    mkdir -p "$root"/{dev,proc,sys,run,tmp,etc,bin,lib64,usr/bin,usr/lib/xorg/modules,usr/share/X11} \
-        "$root"/var/lib/xkb
+    mkdir -p "$root"/{dev,proc,sys,run,tmp,etc,root,bin,lib64,usr/bin,usr/lib/xorg/modules} \
+        "$root"/{usr/share/X11,var/lib/xkb,home/user}
     cp "$work/init" "$root/init"
+    cp "$work/deskfarm-agent" "$root/bin/"
     cp "$work/probe" "$tree"/usr/bin/{xkbcomp,setxkbmap} "$root/usr/bin/"
     cp "$tree/bin/busybox" "$root/bin/"
-    ln -s busybox "$root/bin/sh" # the server starts xkbcomp through a shell
+    # The server starts xkbcomp through a shell; the rest is for commands of tests.
+    local applet
+    for applet in $("$tree/bin/busybox" --list) bash; do
+        [ -e "$root/bin/$applet" ] || ln -s busybox "$root/bin/$applet"
+    done
+    printf '%s\n' root:x:0:0::/root:/bin/sh user:x:1000:1000::/home/user:/bin/sh >"$root/etc/passwd"
+    printf '%s\n' root:x:0: user:x:1000: >"$root/etc/group"
+    echo '127.0.0.1 localhost' >"$root/etc/hosts"
     cp "$recipe/xorg.conf" "$root/etc/"
     cp "$tree/usr/lib/xorg/Xorg" "$root/usr/lib/xorg/"
     (cd "$tree/usr/lib/xorg/modules" && cp --parents drivers/modesetting_drv.so \

@@ -1,12 +1,18 @@
 #include "report.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
+
+#define PORTS "/sys/class/virtio-ports"
+#define READY_PORT "org.deskfarm.ready.0"
 
 static int serial = -1;
 static json_int_t count;
@@ -50,4 +56,28 @@ void report(json_t *event)
         done += n > 0 ? (size_t)n : 0;
     }
     free(line);
+}
+
+static bool is_ready_port(const char *device)
+{
+    char path[300], name[64] = "";
+    snprintf(path, sizeof path, PORTS "/%s/name", device);
+    FILE *file = fopen(path, "re");
+    bool is_it = file && fscanf(file, "%63s", name) == 1 && strcmp(name, READY_PORT) == 0;
+    if (file)
+        fclose(file);
+    return is_it;
+}
+
+void report_up(void)
+{
+    char path[300];
+    DIR *dir = opendir(PORTS);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        snprintf(path, sizeof path, "/dev/%s", entry->d_name);
+        if (is_ready_port(entry->d_name) && open(path, O_RDWR | O_CLOEXEC) >= 0)
+            break;
+    }
+    if (dir)
+        closedir(dir);
 }

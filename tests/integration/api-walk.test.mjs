@@ -21,6 +21,16 @@ const minimal = {
 /* Each takes effect; they are walked with values that have none. */
 const DANGEROUS = new Set(['drain', 'key_add']);
 
+/* Not asked at random: the guest would be gone or not alone, or the answer would not end. */
+const UNSETTLING = new Set(['sandbox_delete', 'sandbox_pause', 'sandbox_hibernate', 'sandbox_fork', 'sandbox_checkpoint',
+    'guest_metrics_watch']);
+
+/* Whatever comes goes on into the guest. */
+const PASSED_ON = new Set(['sandbox_proxy', 'sandbox_tunnel']);
+
+/** Somebody else's language: any JSON may be meant. */
+const takesAnything = (op) => !op.body.type && !op.body.$ref && !op.body.oneOf;
+
 /** Operations of the document: {name, method, path, parameters, body}. */
 async function operations() {
     document ??= (await farm.client.call('GET', '/openapi.json')).json;
@@ -31,13 +41,14 @@ async function operations() {
 }
 
 function fillPath(op, values = {}) {
-    return op.path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name] ?? { id: farm.id, port: '6080' }[name] ?? 'x'));
+    const named = (name) => op.parameters.find((p) => p.in === 'path' && p.name === name)?.schema.enum?.[0];
+    return op.path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name] ?? { id: farm.id, port: '6080' }[name] ?? named(name) ?? 'x'));
 }
 
 /** Sends it, and holds the daemon to what every answer must be. */
 async function send(op, path, request = {}) {
     const what = `${op.method} ${path.slice(0, 200)} ${JSON.stringify(request.body)?.slice(0, 300)}`;
-    const answer = await farm.client.send(op.method, path, { ms: 20000, ...request }).catch((error) => {
+    const answer = await farm.client.send(op.method, path, { ms: 80000, ...request }).catch((error) => {
         if (path.includes('%00') && error.code === 'ECONNRESET')
             return { status: 400, headers: {}, json: { code: 'closed', message: 'the HTTP parser hangs up on NUL' } };
         error.message = `${what}: ${error.message}`;
@@ -45,7 +56,7 @@ async function send(op, path, request = {}) {
     });
     assert.notEqual(answer.status, 500, `${what}: ${answer.body}`);
     if (answer.status >= 400 && op.method !== 'HEAD') {
-        assert.ok(answer.json, `${what}: an error is JSON, not ${answer.body.toString().slice(0, 200)}`);
+        assert.ok(answer.json, `${what}: an error is JSON, not ${answer.body?.toString().slice(0, 200)}`);
         assert.equal(typeof answer.json.code, 'string', what);
         assert.ok(answer.json.message?.length > 0, what);
     }
@@ -101,7 +112,7 @@ function tame(op, body) {
             body.settle.max_ms ??= 50;
         if (op.name === 'sandbox_create' && body.image && typeof body.image === 'object')
             body.image.uri = 'no-such-image';
-        if (op.name === 'desktop_wait')
+        if (op.name === 'desktop_wait' || op.name === 'desktop_watch')
             body.max_ms ??= 50;
     } else if (Array.isArray(body)) {
         body.forEach((inner) => tame(op, inner));
@@ -133,7 +144,7 @@ each('the document names every operation once, with its role and summary', async
 });
 
 each('wrong methods are 405 and say what is allowed', async (list) => {
-    for (const op of list) {
+    for (const op of list.filter((o) => !PASSED_ON.has(o.name))) {
         const allowed = new Set(list.filter((other) => other.path === op.path).flatMap((other) =>
             (other.method === 'GET' ? ['GET', 'HEAD'] : [other.method])));
         for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH'].filter((m) => !allowed.has(m))) {
@@ -147,16 +158,18 @@ each('wrong methods are 405 and say what is allowed', async (list) => {
 each('bodies that are no JSON, or not an object', async (list) => {
     for (const op of list.filter((o) => o.body))
         for (const body of ['', '{', 'null', '[]', '"x"', '12', '{"a":1,}', '{"a":NaN}', '\u0000', '[['.repeat(5000),
-            '{"a":'.repeat(5000), Buffer.from([0xff, 0xfe, 0x7b]), '{"a":1}{"b":2}', '{"a":"\ud800"}', Buffer.from('{"a":"\xff"}', 'latin1')]) {
+            '{"a":'.repeat(5000), Buffer.from([0xff, 0xfe, 0x7b]), '{"a":1}{"b":2}', '{"a":"\\ud800"}', Buffer.from('{"a":"\xff"}', 'latin1')]) {
+            if ((body === '' && !op.body.required) || (body === '[]' && op.body.type === 'array'))
+                continue;
             const answer = await send(op, fillPath(op), { body });
             assert.ok(answer.status >= 400 && answer.status < 500, `${op.name} ${String(body).slice(0, 20)}: ${answer.status}`);
         }
 });
 
 each('unknown fields are errors on our own routes, ignored on OpenSandbox ones', async (list) => {
-    for (const op of list.filter((o) => o.body && !DANGEROUS.has(o.name))) {
+    for (const op of list.filter((o) => o.body && !takesAnything(o) && !DANGEROUS.has(o.name))) {
         const { json, status } = await send(op, fillPath(op), { body: { frobnicate: 1 } });
-        if (op.path.startsWith('/v1/sandboxes') && !op.path.includes('/desktop/'))
+        if (op.op['x-opensandbox'])
             assert.notEqual(json?.code, 'unknown_field', op.name);
         else
             assert.deepEqual([status, json.code], [400, 'unknown_field'], op.name);
@@ -208,7 +221,9 @@ each('path parameters that name nothing', async (list) => {
     for (const op of list.filter((o) => /\{/.test(o.path) && !DANGEROUS.has(o.name)))
         for (const id of ['sb-doesnotexist', 'x', '..', '.', '%', '\u0000', '🂡', 'x'.repeat(31), 'x'.repeat(2000), "'; DROP TABLE document; --"]) {
             const answer = await send(op, fillPath(op, { id }), { body: op.body ? { ...minimal[op.name] } : undefined });
-            assert.ok([400, 404, 405, 414, 431].includes(answer.status), `${op.name} ${id.slice(0, 40)}: ${answer.status}`);
+            if (id === '..' && [200, 415].includes(answer.status))
+                continue; /* the path is another operation's then */
+            assert.ok([400, 404, 405, 414, 431, 501].includes(answer.status), `${op.name} ${id.slice(0, 40)}: ${answer.status}`);
         }
 });
 
@@ -226,7 +241,7 @@ each('huge bodies are refused before they are read to the end', async (list) => 
 
 each('random requests', async (list, t) => {
     t.diagnostic(`seed ${random.seed}, ${count('randomInputs')} for each operation`);
-    for (const op of list.filter((o) => !DANGEROUS.has(o.name) && o.name !== 'sandbox_delete')) {
+    for (const op of list.filter((o) => !DANGEROUS.has(o.name) && !UNSETTLING.has(o.name))) {
         const statuses = new Map();
         for (let i = 0; i < count('randomInputs'); i++) {
             const query = Object.fromEntries(op.parameters.filter((p) => p.in === 'query' && random.int(0, 2) === 0)

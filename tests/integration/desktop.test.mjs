@@ -3,16 +3,16 @@
  * debian-xfce guest for all of it, about a minute to boot without KVM.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Daemon, lacksImage } from './lib/daemon.mjs';
+import { Outside, Server } from './lib/outside.mjs';
 import { decodePng } from './lib/png.mjs';
 import { Shell } from './lib/shell.mjs';
-import { eventually, within } from './lib/wait.mjs';
+import { eventually } from './lib/wait.mjs';
 
 const skip = lacksImage('debian-xfce');
 const options = { skip, timeout: 300000 };
@@ -76,66 +76,19 @@ test('the screen takes another size', options, async () => {
     assert.deepEqual(json.screen, { width: 1024, height: 768 });
 });
 
-/** A server that counts who comes, on the host or in a network namespace. */
-const serverCode = `
-let n = 0;
-require('node:net').createServer((socket) => { n++; console.log('visitor'); socket.on('error', () => {}); socket.end('answer\\n'); })
-    .listen(Number(process.argv[1]), '0.0.0.0', () => console.log('listening'));`;
-
-async function startServer(port, prefix = []) {
-    const [command, ...rest] = [...prefix, process.execPath, '-e', serverCode, String(port)];
-    const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const server = { child, visitors: 0 };
-    await within(10000, 'a listening server', new Promise((resolve) => {
-        child.stdout.setEncoding('utf8');
-        child.stdout.on('data', (text) => {
-            server.visitors += text.split('visitor').length - 1;
-            if (text.includes('listening'))
-                resolve();
-        });
-    }));
-    return server;
-}
-
-const OUTSIDE = 'dfbeyond';
-const ip = (...args) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-
-/** A host behind a router: 203.0.113.77 in a namespace of its own. */
-function makeOutside() {
-    ip('netns', 'add', OUTSIDE);
-    ip('link', 'add', 'dfb0', 'type', 'veth', 'peer', 'name', 'dfb1', 'netns', OUTSIDE);
-    ip('addr', 'add', '198.51.100.9/30', 'dev', 'dfb0');
-    ip('link', 'set', 'dfb0', 'up');
-    ip('-n', OUTSIDE, 'addr', 'add', '198.51.100.10/30', 'dev', 'dfb1');
-    ip('-n', OUTSIDE, 'link', 'set', 'dfb1', 'up');
-    ip('-n', OUTSIDE, 'link', 'set', 'lo', 'up');
-    ip('-n', OUTSIDE, 'addr', 'add', '203.0.113.77/32', 'dev', 'lo');
-    ip('-n', OUTSIDE, 'route', 'add', 'default', 'via', '198.51.100.9');
-    ip('route', 'add', '203.0.113.77/32', 'via', '198.51.100.10');
-}
-
-function removeOutside() {
-    for (const args of [['netns', 'del', OUTSIDE], ['link', 'del', 'dfb0']]) {
-        try {
-            ip(...args);
-        } catch { /* it was not there */ }
-    }
-}
-
 test('root in the guest reaches the outside, but not the host', options, async (t) => {
     if (process.getuid() !== 0)
         return t.skip('needs root, to make a network outside');
     if ((await client.call('GET', `/v1/sandboxes/${sandbox.id}`)).json.network !== 'nat')
         return t.skip('needs pasta and a usable /dev/net/tun');
     const port = 20000 + Math.floor(Math.random() * 20000);
-    removeOutside();
-    makeOutside();
-    const host = await startServer(port);
-    const outside = await startServer(port, ['ip', 'netns', 'exec', OUTSIDE]);
+    const beyond = new Outside(77, { router: '198.51.100.9' });
+    const host = await Server.start(port);
+    const outside = await Server.start(port, { at: beyond });
     t.after(() => {
-        host.child.kill();
-        outside.child.kill();
-        removeOutside();
+        host.end();
+        outside.end();
+        beyond.remove();
     });
     await new Promise((resolve) => net.connect(port, '127.0.0.1', resolve)); /* the trap works */
     await eventually('the trap', async () => host.visitors === 1);
@@ -143,7 +96,7 @@ test('root in the guest reaches the outside, but not the host', options, async (
 
     await eventually('an address by DHCP', async () => (await shell.run('ip -4 route show default')).output.includes('10.0.2.2'), { ms: 60000, every: 1000 });
     /* The host's new address (198.51.100.9) makes the guest's network start anew. */
-    await eventually('the outside', async () => /answer/.test((await reach('203.0.113.77')).output), { ms: 60000, every: 500 });
+    await eventually('the outside', async () => /answer/.test((await reach(beyond.address)).output), { ms: 60000, every: 500 });
 
     /* The guest's root gives up its own loopback, so that frames to it go out by the wire. */
     const prepared = await shell.run([
@@ -159,7 +112,7 @@ test('root in the guest reaches the outside, but not the host', options, async (
         assert.ok(status !== 0 && !output.includes('answer'), `${address} answered: ${output}`);
     }
     assert.equal(host.visitors, 1, 'nobody came to the host');
-    assert.match((await reach('203.0.113.77')).output, /answer/, 'the outside still answers');
+    assert.match((await reach(beyond.address)).output, /answer/, 'the outside still answers');
 });
 
 test('the power button ends it cleanly', options, async () => {

@@ -1,7 +1,10 @@
 /** HTTP itself, good and hostile, on bare sockets. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { Random, isFull } from './lib/counts.mjs';
 import { Client, hasResponses, raw } from './lib/client.mjs';
 import { countFds } from './lib/daemon.mjs';
@@ -31,6 +34,29 @@ test('many requests on one connection', options, async () => {
 test('pipelined requests are answered in order', options, async () => {
     const text = await raw(farm.daemon.port, get('/healthz') + get('/nothing') + get('/v1/info'), { isDone: hasResponses(3) });
     assert.deepEqual([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map((m) => m[1]), ['200', '404', '200']);
+});
+
+/** Seconds of CPU time that the daemon has used. */
+function cpuSeconds() {
+    const fields = fs.readFileSync(`/proc/${farm.daemon.pid}/stat`, 'latin1').replace(/^.*\)/, '').trim().split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+test('idle connections cost no CPU', options, async () => {
+    const agent = new http.Agent({ keepAlive: true });
+    const body = '{}';
+    const sendOne = (method, path) => new Promise((resolve, reject) => {
+        const headers = { 'content-type': 'application/json', 'content-length': method === 'POST' ? body.length : 0 };
+        const request = http.request({ port: farm.daemon.port, agent, method, path, headers }, (answer) => answer.resume().on('end', resolve));
+        request.on('error', reject).end(method === 'POST' ? body : undefined);
+    });
+    for (let round = 0; round < 3; round++)
+        await Promise.all([sendOne('GET', '/healthz'), sendOne('GET', '/v1/sandboxes'), sendOne('POST', '/v1/sandboxes'), sendOne('GET', '/nothing')]);
+    const before = cpuSeconds();
+    await setTimeout(1000); // the window of a measurement
+    const used = cpuSeconds() - before;
+    agent.destroy();
+    assert.ok(used < 0.2, `${used} s of CPU in one second`);
 });
 
 test('HEAD is GET without the body', options, async () => {

@@ -1,4 +1,4 @@
-/** An answer carries the settled screen: not too early, and not much too late. */
+/** An answer carries the settled screen: not too early, and not much too late. (alone) */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { count, percentile, Random } from './lib/counts.mjs';

@@ -11,6 +11,7 @@
 #include <criterion/new/assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -107,7 +108,11 @@ static inline void fixture_spawn(struct fixture *self)
     strcpy(strrchr(path, '/'), "/../../images/agent/deskfarm-agent");
     int r = sock_pair(fds, NULL);
     cr_assert(eq(int, r, 0));
-    const char *argv[] = { path, "--fd", "3", NULL };
+    char desktop[80];
+    snprintf(desktop, sizeof desktop, "%s.run/desktop.sock", self->dir);
+    const struct passwd *user = getpwuid(geteuid());
+    cr_assert_not_null(user);
+    const char *argv[] = { path, "--fd", "3", "--desktop", desktop, "--user", user->pw_name, NULL };
     struct process_fd child[] = { { fds[1], 3 }, { STDERR_FILENO, 2 } };
     struct process_spec spec = { .argv = argv, .fds = child, .n_fds = 2 };
     r = process_spawn(&self->process, &self->loop, &spec, NULL, NULL, NULL);
@@ -134,7 +139,7 @@ static inline void fixture_stop(struct fixture *self)
     timer_free(self->tick);
     loop_deinit(&self->loop);
     char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", self->dir);
+    snprintf(command, sizeof command, "rm -rf %s %s.run", self->dir, self->dir);
     int r = system(command);
     cr_assert(eq(int, r, 0));
 }

@@ -184,22 +184,33 @@ Test(agent_wire, hello_is_heard_from_any_byte_of_a_frame)
     }
 }
 
-Test(agent_wire, hello_is_heard_after_the_longest_frame)
+/* Whether a HELLO after so many zeros is heard, wherever a frame with that payload was cut. */
+static void check_flush(size_t n_payload, size_t n_zeros)
 {
     int n;
     static uint8_t payload[AGENT_PAYLOAD_MAX];
-    for (size_t cut = 1; cut < AGENT_FRAME_MAX; cut += 4093) {
+    for (size_t cut = 1; cut < AGENT_OVERHEAD + n_payload; cut += 1021) {
         struct agent_frame last = { 0 };
         begin(AGENT_HOST);
-        put(AGENT_DATA, AGENT_STDIN, 1, SESSION, payload, sizeof payload);
+        put(AGENT_DATA, AGENT_STDIN, 1, SESSION, payload, n_payload);
         line.size = cut;
-        memset(line.data + line.size, 0, AGENT_FLUSH);
-        line.size += AGENT_FLUSH;
+        memset(line.data + line.size, 0, n_zeros);
+        line.size += n_zeros;
         put(AGENT_HELLO, 0, 0, OTHER, NULL, 0);
         n = decode(4096, &last, NULL);
         cr_assert(eq(int, n, 1), "cut at %zu", cut);
         cr_assert(eq(int, last.type, AGENT_HELLO));
     }
+}
+
+Test(agent_wire, hello_is_heard_after_the_longest_data)
+{
+    check_flush(AGENT_HOST_CHUNK, AGENT_FLUSH);
+}
+
+Test(agent_wire, hello_is_heard_after_the_longest_frame)
+{
+    check_flush(AGENT_PAYLOAD_MAX, AGENT_FRAME_MAX);
 }
 
 /* A program of the guest prints frames. In sync they are payload; a new host that begins in the

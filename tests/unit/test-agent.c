@@ -49,6 +49,23 @@ Test(agent, runs_argv_in_a_directory_with_an_environment)
     cr_assert(eq(str, text_of(&run.out), "/usr\nb c--0\n"));
 }
 
+/* The guest stands still for longer than the call may take. */
+Test(agent, waits_as_much_longer_as_the_guest_stood_still)
+{
+    const int64_t limit_us = 300000;
+    json_t *request = json_pack("{s:s, s:s}", "op", "exec", "command", "echo on");
+    run.call = agent_call_new(fixture.agent, request, &run_ops, &run, limit_us);
+    process_kill(fixture.process, SIGSTOP);
+    agent_set_paused(fixture.agent, true);
+    int64_t end_us = clock_now_us() + 2 * limit_us;
+    WAIT_FOR(&fixture, clock_now_us() >= end_us);
+    cr_assert(eq(int, run.n_ends, 0));
+    process_kill(fixture.process, SIGCONT);
+    agent_set_paused(fixture.agent, false);
+    WAIT_FOR(&fixture, run.n_ends == 1);
+    cr_assert(eq(str, text_of(&run.out), "on\n"));
+}
+
 /* A row per request that cannot be: what is answered. */
 Test(agent, refuses_what_cannot_be)
 {
@@ -222,8 +239,8 @@ Test(agent, holds_up_a_program_whose_reader_is_slow)
     for (int i = 0; i < 50; i++)
         RUN(&fixture, &other, "{s:s, s:s}", "op", "exec", "command", "echo quick");
     cr_assert(eq(str, text_of(&other.out), "quick\n"));
+    WAIT_FOR(&fixture, run.out.size > AGENT_WINDOW / 2);
     cr_assert(le(sz, run.out.size, AGENT_WINDOW));
-    cr_assert(gt(sz, run.out.size, AGENT_WINDOW / 2));
     cr_assert(eq(int, run.n_ends, 0));
     run.is_slow = false;
     agent_call_consumed(run.call, run.n_unread);
@@ -322,7 +339,29 @@ Test(agent, writes_whole_or_not_at_all)
     cr_assert(eq(int, stat(path, &info), 0));
     cr_assert(eq(int, (int)info.st_size, 8));
     cr_assert(eq(int, (int)(info.st_mode & 07777), 0751), "the mode stays");
+    RUN(&fixture, &other, "{s:s, s:s}", "op", "list", "path", fixture.dir);
+    cr_assert(eq(int, (int)json_get_int(other.result, "count", 0), 1), "nothing is left behind");
     run_deinit(&other);
+}
+
+/* To where it leads, which may be another file system. */
+Test(agent, writes_through_a_link)
+{
+    struct stat info;
+    auto_buf struct buf text = BUF_INIT;
+    char there[] = "/dev/shm/deskfarm-agent-XXXXXX", link[128];
+    int fd = mkstemp(there);
+    cr_assert(ge(int, fd, 0));
+    close(fd);
+    strcpy(link, in_dir("link"));
+    cr_assert(eq(int, symlink(there, link), 0));
+    write_file(link, "text");
+    cr_assert(eq(int, lstat(link, &info), 0));
+    bool is_link = S_ISLNK(info.st_mode);
+    cr_assert(is_link, "the link stays");
+    cr_assert(eq(int, fs_read(there, 100, &text, NULL), 0));
+    cr_assert(eq(str, text_of(&text), "text"));
+    unlink(there);
 }
 
 Test(agent, makes_moves_lists_and_removes)

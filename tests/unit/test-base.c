@@ -50,6 +50,13 @@ Test(buf, stops_at_its_limit)
     cr_assert(eq(sz, b.size, 10));
 }
 
+Test(buf, nothing_can_be_added_to_nothing)
+{
+    auto_buf struct buf buf = BUF_INIT;
+    cr_assert(eq(int, buf_append(&buf, NULL, 0), 0));
+    cr_assert(zero(buf.size));
+}
+
 Test(buf, writes_base64)
 {
     static const struct { const char *in, *out; } rows[] = {

@@ -226,9 +226,10 @@ Test(action, says_what_is_wrong)
           "actions[2].region.height: is missing" },
         { "{'type': 'zoom', 'region': [0, 0, 1, 1]}", ERROR_BAD_TYPE, NULL },
         { "{'type': 'screenshot', 'format': 'gif'}", ERROR_BAD_VALUE, NULL },
-        { "{'type': 'screenshot', 'if_changed_since': ''}", ERROR_BAD_VALUE,
-          "actions[2].if_changed_since: is empty" },
-        { "{'type': 'wait_for', 'kind': 'text'}", ERROR_BAD_VALUE, NULL },
+        { "{'type': 'screenshot', 'if_changed_since': 0}", ERROR_BAD_VALUE, NULL },
+        { "{'type': 'screenshot', 'if_changed_since': 'f-12'}", ERROR_BAD_TYPE,
+          "actions[2].if_changed_since: expected an integer, got a string" },
+        { "{'type': 'wait_for', 'kind': 'tea'}", ERROR_BAD_VALUE, NULL },
         { "{'type': 'move', 'x': 1000, 'y': 2}", ERROR_OUTSIDE_SCREEN, NULL },
         { "{'type': 'drag', 'path': [[1, 2], [1, 500]]}", ERROR_OUTSIDE_SCREEN, NULL },
         { "{'type': 'drag', 'path': [[0,0],[999,0],[0,0],[999,0],[0,0],[999,0],[0,0],[999,0],[0,0],"
@@ -274,7 +275,7 @@ Test(action, fills_what_farm_carries_out)
 {
     auto_json json_t *object = parse_row(
         "{'type': 'screenshot', 'region': {'x': 1, 'y': 2, 'width': 3, 'height': 4}, 'width': 640, "
-        "'format': 'webp', 'cursor': false, 'quiet_ms': 100, 'if_changed_since': 'f-12'}");
+        "'format': 'webp', 'cursor': false, 'quiet_ms': 100, 'if_changed_since': 9007199254740991}");
     struct action a;
     cr_assert(eq(int, action_parse(&a, object, "actions[0]", NULL), 0));
     cr_assert(not(action_is_played(&a)));
@@ -283,7 +284,7 @@ Test(action, fills_what_farm_carries_out)
     cr_assert(a.width == 640 && a.height == 0 && a.format == IMAGE_WEBP && a.quality == 85);
     cr_assert(not(a.with_cursor));
     cr_assert(a.settle && a.first_ms == 1000 && a.quiet_ms == 100 && a.max_ms == 5000);
-    cr_assert(eq(str, a.if_changed_since, "f-12"));
+    cr_assert(eq(i64, a.if_changed_since, 9007199254740991));
     action_deinit(&a);
 
     auto_json json_t *secret = parse_row("{'type': 'type', 'text': 'pass', 'secret': true}");

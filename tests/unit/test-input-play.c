@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "input/input.h"
+#include "input/live.h"
 #include "input/pointer.h"
 #include "input/qnum.h"
 #include "input/sink-qmp.h"
@@ -533,6 +534,53 @@ Test(sink_qmp, waits_for_a_slow_guest)
     sink_free(sink);
 }
 
+Test(sink_qmp, has_flushed_a_button_when_the_guest_took_it)
+{
+    struct sink *sink = sink_qmp_new(&qemu.loop, NULL, qemu_submit, NULL);
+    qemu.is_reading = false;
+    sink_key(sink, KEY_A, true);
+    flush_and_wait(sink);
+    sink_button(sink, BUTTON_LEFT, true);
+    sink_flush(sink, handle_flushed, NULL);
+    for (int i = 0; i < 20; i++)
+        loop_turn(&qemu.loop, true);
+    cr_assert(eq(int, n_flushed, 1));
+    cr_assert(eq(sz, qemu.n_events, 2));
+    qemu.is_reading = true;
+    while (n_flushed == 1)
+        loop_turn(&qemu.loop, true);
+    cr_assert(eq(int, n_failed, 0));
+    sink_free(sink);
+}
+
+Test(sink_qmp, goes_on_behind_a_button_that_waits)
+{
+    struct sink *sink = sink_qmp_new(&qemu.loop, NULL, qemu_submit, NULL);
+    sink_key(sink, KEY_A, true);
+    flush_and_wait(sink);
+    qemu.is_reading = false;
+    sink_button(sink, BUTTON_LEFT, true);
+    sink_flush(sink, handle_flushed, NULL);
+    for (int i = 0; i < 8; i++)
+        loop_turn(&qemu.loop, true);
+    cr_assert(eq(int, n_flushed, 1));
+    /* Sent and answered while the flush before it still waits. */
+    sink_key(sink, KEY_A, false);
+    sink_flush(sink, handle_flushed, NULL);
+    for (int i = 0; i < 8; i++)
+        loop_turn(&qemu.loop, true);
+    cr_assert(eq(sz, qemu.n_events, 3));
+    cr_assert(eq(int, n_flushed, 1));
+    qemu.is_reading = true;
+    while (n_flushed < 3)
+        loop_turn(&qemu.loop, true);
+    sink_key(sink, KEY_A, true);
+    flush_and_wait(sink);
+    cr_assert(eq(sz, qemu.n_events, 4));
+    cr_assert(eq(int, n_failed, 0));
+    sink_free(sink);
+}
+
 Test(sink_qmp, fails_all_flushes_when_qmp_closes)
 {
     struct sink *sink = sink_qmp_new(&qemu.loop, NULL, qemu_submit, NULL);
@@ -542,6 +590,22 @@ Test(sink_qmp, fails_all_flushes_when_qmp_closes)
     flush_and_wait(sink);
     flush_and_wait(sink);
     cr_assert(eq(int, n_failed, 2));
+    sink_free(sink);
+}
+
+Test(sink_qmp, tries_again_with_the_next_event)
+{
+    struct sink *sink = sink_qmp_new(&qemu.loop, NULL, qemu_submit, NULL);
+    qemu.is_closed = true;
+    sink_key(sink, KEY_A, true);
+    flush_and_wait(sink);
+    cr_assert(eq(int, n_failed, 1));
+    qemu.is_closed = false;
+    size_t before = qemu.n_events;
+    sink_key(sink, KEY_A, true);
+    flush_and_wait(sink);
+    cr_assert(eq(int, n_failed, 1));
+    cr_assert(eq(sz, qemu.n_events, before + 1));
     sink_free(sink);
 }
 
@@ -559,4 +623,118 @@ Test(sink_qmp, may_go_with_commands_on_the_way)
     while (qemu.n_queue > 0)
         loop_turn(&qemu.loop, true);
     cr_assert(eq(int, n_flushed, n));
+}
+
+/* --- A person's events (input/live.h) ---------------------------------------------------------- */
+
+static uint64_t taken_id;
+
+static void handle_taken(void *data maybe_unused, uint64_t id, int64_t at_us)
+{
+    cr_assert(at_us > 0 && id > taken_id);
+    taken_id = id;
+}
+
+static struct live *begin_live(void)
+{
+    taken_id = 0;
+    input_set_screen(desk.input, 1000, 500);
+    return live_new(&desk.loop, desk.input, handle_taken, NULL);
+}
+
+static void feed(struct live *live, struct live_event event)
+{
+    static uint64_t id;
+    event.id = ++id;
+    cr_assert(eq(int, live_feed(live, &event), 0));
+}
+
+static void await_taken(struct live *live)
+{
+    uint64_t id;
+    do {
+        id = taken_id;
+        loop_turn(&desk.loop, true);
+    } while (live_depth(live) > 0 || taken_id == id);
+}
+
+Test(input, injects_live_events_in_their_order)
+{
+    struct live *live = begin_live();
+    feed(live, (struct live_event){ .kind = LIVE_KEY, .code = KEY_LEFTSHIFT, .is_down = true });
+    feed(live, (struct live_event){ .kind = LIVE_KEY, .code = KEY_A, .is_down = true });
+    feed(live, (struct live_event){ .kind = LIVE_KEY, .code = KEY_A });
+    feed(live, (struct live_event){ .kind = LIVE_KEY, .code = KEY_LEFTSHIFT });
+    feed(live, (struct live_event){ .kind = LIVE_MOVE, .fx = 10, .fy = 20 });
+    feed(live, (struct live_event){ .kind = LIVE_WHEEL, .code = WHEEL_VERTICAL, .notches = -1 });
+    await_taken(live);
+    cr_assert(eq(str, (char *)played(), "LEFTSHIFT down, A down, A up, LEFTSHIFT up, move 10 20 of 1000x500, wheel 0 -1"));
+    cr_assert(eq(sz, input_n_held(desk.input), 0));
+    live_free(live);
+}
+
+Test(input, merges_live_moves_that_wait)
+{
+    struct live *live = begin_live();
+    for (int i = 0; i < 2000; i++)
+        feed(live, (struct live_event){ .kind = LIVE_MOVE, .fx = i, .fy = -5 });
+    await_taken(live);
+    cr_assert(eq(str, (char *)played(), "move 0 0 of 1000x500, move 999 0 of 1000x500"));
+    live_free(live);
+}
+
+Test(input, keeps_live_buttons_apart)
+{
+    struct live *live = begin_live();
+    int64_t before_us = clock_now_us();
+    feed(live, (struct live_event){ .kind = LIVE_BUTTON, .code = BUTTON_LEFT, .is_down = true });
+    feed(live, (struct live_event){ .kind = LIVE_BUTTON, .code = BUTTON_LEFT });
+    await_taken(live);
+    cr_assert(clock_now_us() - before_us >= 30000);
+    cr_assert(eq(str, (char *)played(), "button left down, button left up"));
+    live_free(live);
+}
+
+Test(input, releases_what_live_pressed_with_it)
+{
+    struct live *live = begin_live();
+    feed(live, (struct live_event){ .kind = LIVE_KEY, .code = KEY_A, .is_down = true });
+    feed(live, (struct live_event){ .kind = LIVE_BUTTON, .code = BUTTON_LEFT, .is_down = true });
+    await_taken(live);
+    feed(live, (struct live_event){ .kind = LIVE_KEY, .code = KEY_B, .is_down = true });
+    live_free(live); /* with a flush under way */
+    cr_assert(eq(sz, input_n_held(desk.input), 0));
+    cr_assert(strstr(played(), "button left up") != NULL);
+}
+
+Test(input, refuses_live_events_that_are_too_many_or_unknown)
+{
+    struct live *live = begin_live();
+    struct live_event event = { .kind = LIVE_KEY, .code = KEY_A };
+    int r = 0;
+    for (int i = 0; i <= 2 * LIVE_EVENTS_MAX && r == 0; i++) {
+        event.is_down = !event.is_down;
+        r = live_feed(live, &event);
+    }
+    cr_assert(eq(int, r, LIVE_FULL));
+    cr_assert(eq(sz, live_depth(live), LIVE_EVENTS_MAX));
+    live_release(live);
+    cr_assert(eq(sz, live_depth(live), 0));
+    event = (struct live_event){ .kind = LIVE_KEY, .code = 0xffff, .is_down = true };
+    cr_assert(eq(int, live_feed(live, &event), 0));
+    event = (struct live_event){ .kind = LIVE_BUTTON, .code = BUTTON_COUNT, .is_down = true };
+    cr_assert(eq(int, live_feed(live, &event), 0));
+    event = (struct live_event){ .kind = LIVE_WHEEL, .notches = INT32_MAX };
+    cr_assert(eq(int, live_feed(live, &event), 0));
+    cr_assert(eq(sz, live_depth(live), 0));
+    live_free(live);
+}
+
+Test(input, finds_the_code_of_every_qnum)
+{
+    for (uint16_t code = 1; code < KEY_MICMUTE; code++)
+        if (qnum_from_evdev(code))
+            cr_assert(eq(int, qnum_to_evdev(qnum_from_evdev(code)), code));
+    cr_assert(eq(int, qnum_to_evdev(0), 0));
+    cr_assert(eq(int, qnum_to_evdev(0xffffffff), 0));
 }

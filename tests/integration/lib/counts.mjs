@@ -13,7 +13,17 @@ const table = {
     typedCharacters: [600, 5000],
     resizes: [3, 7],
     tornActions: [3, 20],
+    /* Rounds of typing, scrolling, dragging and a film in a recording. */
+    recordedRounds: [1, 20],
+    /* Moments of a recording that a page goes to. */
+    seeks: [20, 100],
+    /* Kills of a daemon that records. */
+    recordedKills: [3, 50],
+    /* Of one sandbox; 64 are as many layers as one QEMU takes. */
+    checkpoints: [8, 70],
     maskedShots: [5, 200],
+    /* Commands that end at once, whose output has to be whole. */
+    shortCommands: [50, 500],
 };
 
 export const isFull = process.env.DESKFARM_FULL === '1';

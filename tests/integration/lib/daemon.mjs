@@ -57,7 +57,9 @@ export function ownMemory(pid) {
 
 export class Daemon {
     /**
-     * @param {{args?: string[], stateDir?: string, user?: number, env?: object, keepGuests?: boolean}} options
+     * @param {{args?: string[], stateDir?: string, user?: number, env?: object, keepGuests?: boolean,
+     *   boot?: string}} options
+     *   boot: what a create without `boot` does. Default: cold, which asks nothing of other tests.
      *   user: uid and gid of an ordinary user to run as.
      *   keepGuests: SIGTERM leaves guests running, as in production. Default: it ends them.
      */
@@ -100,10 +102,10 @@ export class Daemon {
         };
     }
 
-    spawn() {
-        const { args = [], user, keepGuests } = this.options;
-        const command = [binary, '--port', '0', '--state-dir', this.stateDir, '--log-level', 'debug',
-            ...(keepGuests ? [] : ['--stop-guests']), ...args];
+    spawn(program = binary) {
+        const { args = [], user, keepGuests, boot = 'cold' } = this.options;
+        const command = [program, '--port', '0', '--state-dir', this.stateDir, '--log-level', 'debug',
+            '--boot', boot, ...(keepGuests ? [] : ['--stop-guests']), ...args];
         if (user)
             command.unshift('setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups');
         this.process = spawn(command[0], command.slice(1),

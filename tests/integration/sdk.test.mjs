@@ -1,0 +1,128 @@
+/** The clients in sdk/ and their examples, against a real guest; the models' APIs are stood in for on this machine. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import http from 'node:http';
+import path from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Deskfarm, DeskfarmError } from '../../sdk/javascript/deskfarm.js';
+import { useFarm } from './lib/farm.mjs';
+import { decodePng } from './lib/png.mjs';
+import { within } from './lib/wait.mjs';
+
+const farm = useFarm();
+const options = { skip: farm.skip };
+const sdk = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../sdk');
+
+/** Runs a program to its end. */
+function run(command, args, env = {}) {
+    const child = spawn(command, args, { env: { ...process.env, DESKFARM_URL: farm.daemon.url, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    let text = '';
+    child.stdout.on('data', (part) => { text += part; });
+    child.stderr.on('data', (part) => { text += part; });
+    return within(120000, `${args[0]}: ${text}`, new Promise((resolve) => {
+        child.on('exit', (code) => resolve({ code, text }));
+    }));
+}
+
+async function clicksBy(work) {
+    const mark = farm.probe.mark();
+    const result = await work();
+    const events = await farm.probe.received(farm.client, mark);
+    return { result, presses: events.filter((e) => e.ev === 'button' && e.down).map((e) => [e.x, e.y]) };
+}
+
+test('the JavaScript client', options, async () => {
+    const desktop = new Deskfarm({ url: farm.daemon.url }).sandbox(farm.id);
+    const { result, presses } = await clicksBy(() => desktop.act({ type: 'click', x: 0, y: 5 }, { settle: { first_ms: 100 } }));
+    assert.deepEqual(presses, [[0, 5]]);
+    assert.equal(decodePng(Buffer.from(result.image.bytes)).width, 1280);
+    assert.equal(decodePng(Buffer.from(await desktop.screenshot({ x: 0, y: 0, width: 10, height: 20 }))).height, 20);
+    assert.match((await desktop.exec('echo hi')).result, /hi/);
+    const answer = await desktop.say('openai', { type: 'click', x: 9, y: 9, button: 'left' }, { images: 'asked' });
+    assert.equal(answer.status, 'completed');
+    await assert.rejects(desktop.act({ type: 'click', x: 9999, y: 0 }), (error) => error instanceof DeskfarmError
+        && error.code === 'outside_screen' && error.status === 400);
+});
+
+test('the Python client', options, async () => {
+    const program = `
+import sys; sys.path.insert(0, ${JSON.stringify(path.join(sdk, 'python'))})
+from deskfarm import Deskfarm, DeskfarmError
+box = Deskfarm().sandbox(${JSON.stringify(farm.id)})
+seen = box.act({"type": "click", "x": 0, "y": 7}, settle={"first_ms": 100})
+assert seen.image[:4] == b"\\x89PNG" and seen.results[0]["type"] == "click" and seen.image_id, seen
+assert box.screenshot(format="jpeg", settle=True)[:2] == b"\\xff\\xd8"
+assert box.exec("echo hi")["result"].strip() == "hi"
+try:
+    box.act({"type": "click", "x": 9999, "y": 0})
+except DeskfarmError as error:
+    assert error.code == "outside_screen" and error.status == 400
+else:
+    raise SystemExit("not refused")
+assert box.id in [one["id"] for one in box.farm.sandboxes()]
+print("good")
+`;
+    const { result, presses } = await clicksBy(() => run('python3', ['-c', program]));
+    assert.equal(result.text.trim(), 'good');
+    assert.deepEqual(presses, [[0, 7]]);
+});
+
+/** Answers in order; `sent` is what was asked. */
+async function withModel(answers, work) {
+    const sent = [];
+    const server = http.createServer((request, response) => {
+        let text = '';
+        request.on('data', (part) => { text += part; });
+        request.on('end', () => {
+            sent.push(JSON.parse(text));
+            response.setHeader('content-type', 'application/json');
+            response.end(JSON.stringify(answers[Math.min(sent.length, answers.length) - 1]));
+        });
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+        return { sent, ...await work(`http://127.0.0.1:${server.address().port}`) };
+    } finally {
+        server.close();
+    }
+}
+
+const loops = {
+    anthropic: {
+        env: (url) => ({ ANTHROPIC_BASE_URL: url }),
+        answers: [
+            { stop_reason: 'tool_use', content: [
+                { type: 'tool_use', id: 'a', name: 'left_click', toolset_name: 'computer', input: { coordinate: [11, 12] } },
+                { type: 'tool_use', id: 'b', name: 'screenshot', toolset_name: 'computer', input: {} }] },
+            { stop_reason: 'end_turn', content: [{ type: 'text', text: 'all done' }] }],
+        check: (sent) => assert.deepEqual(sent[1].messages[2].content.map((r) => r.content.at(-1).type), ['text', 'image']),
+    },
+    openai: {
+        env: (url) => ({ OPENAI_BASE_URL: url }),
+        answers: [
+            { output: [{ type: 'computer_call', id: 'i', call_id: 'c', status: 'completed', pending_safety_checks: [],
+                actions: [{ type: 'click', x: 11, y: 12, button: 'left' }] }] },
+            { output: [{ type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'all done' }] }] }],
+        check: (sent) => assert.equal(sent[1].input.at(-1).type, 'computer_call_output'),
+    },
+    gemini: {
+        env: (url) => ({ GEMINI_BASE_URL: url }),
+        answers: [
+            { candidates: [{ content: { role: 'model', parts: [{ functionCall: { name: 'click', args: { x: 11 / 1.28, y: 12 / 0.8 } } }] } }] },
+            { candidates: [{ content: { role: 'model', parts: [{ text: 'all done' }] } }] }],
+        check: (sent) => assert.equal(sent[1].contents[2].parts[0].functionResponse.parts[0].inlineData.mimeType, 'image/png'),
+    },
+};
+
+for (const [name, { env, answers, check }] of Object.entries(loops)) {
+    test(`the example ${name}_loop.py, offline`, options, async () => {
+        const script = path.join(sdk, 'python/examples', `${name}_loop.py`);
+        const { sent, result, presses } = await withModel(answers, (url) => clicksBy(() =>
+            run('python3', [script, 'click it', '--sandbox', farm.id], { MODEL: 'scripted', ...env(url) })));
+        assert.equal(result.code, 0, result.text);
+        assert.equal(result.text.trim(), 'all done');
+        assert.deepEqual(presses, [[11, 12]]);
+        check(sent);
+    });
+}

@@ -12,7 +12,7 @@
 // for its older models; and 85 + 170 per tile of 512 pixels, OpenAI's for theirs (both for a picture of this size unscaled).
 // Load does not change the figures, except through what the desktop paints by itself.
 import { lacksImage } from '../integration/lib/daemon.mjs';
-import { createDesktop } from '../integration/lib/desktop.mjs';
+import { createDesktop } from '../integration/lib/templates.mjs';
 import { printMachine, printTable, runWithDaemon } from './report.mjs';
 
 const type = (text) => ({ type: 'type', text });

@@ -3,7 +3,7 @@
  *
  *   node tests/bench/bench-hundred.mjs [probe | desktop] [COUNT]        DESKFARM_BUILD names the build
  *
- * All are forks of one sandbox out of the template (the kept one, tests/bake-desktop, or one that is baked here), made
+ * All are forks of one sandbox out of the template (the kept one, tests/bake-templates, or one that is baked here), made
  * by calls for ten at a time. A row per call says what
  * the host has given by then; "each" is per fork since the first row. Then every fork is asked for a whole PNG
  * and gets a right click, which must change its screen: on debian-xfce the desktop's menu opens. Nothing is
@@ -12,7 +12,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import { Daemon, findProcesses, lacksImage } from '../integration/lib/daemon.mjs';
-import { importDesktop } from '../integration/lib/desktop.mjs';
+import { haveTemplate } from '../integration/lib/templates.mjs';
 import { printHead, printMachine, printTable, Samples, SKIPPED, usedPercent } from './report.mjs';
 
 const scenario = process.argv[2] ?? 'desktop';
@@ -34,8 +34,7 @@ async function run(daemon) {
     const client = daemon.client();
     await printMachine(client);
     const post = async (where, body = {}) => (await client.call('POST', where, { body, ms: 600000 })).json;
-    if (image === 'probe' || !await importDesktop(client))
-        await post('/v1/templates', { image: { uri: image }, network: 'none' });
+    await haveTemplate(client, image);
     const parent = (await client.create(image, { boot: 'template' })).id;
     await client.shot(parent);
     const made = new Samples('fork, ten at a time: request → it runs'), calls = new Samples('… request → all ten run'), paused = new Samples('… of that, the parent stands still');

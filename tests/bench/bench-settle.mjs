@@ -10,7 +10,7 @@
 // at which the host had the result on the screen (told by …/desktop/watch for that pixel) until the picture was there; only
 // of right frames. A trial whose page, by its own clock, was later with a step than it promised is done again.
 import { lacksImage } from '../integration/lib/daemon.mjs';
-import { createDesktop } from '../integration/lib/desktop.mjs';
+import { createDesktop } from '../integration/lib/templates.mjs';
 import { percentile, Random } from '../integration/lib/counts.mjs';
 import { decodePng } from '../integration/lib/png.mjs';
 import { eventually } from '../integration/lib/wait.mjs';

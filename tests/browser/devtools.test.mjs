@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { lacksImage } from '../integration/lib/daemon.mjs';
-import { createDesktop } from '../integration/lib/desktop.mjs';
+import { createDesktop } from '../integration/lib/templates.mjs';
 import { useFarm } from '../integration/lib/farm.mjs';
 import { eventually } from '../integration/lib/wait.mjs';
 import { lacksBrowser, playwright } from './lib.mjs';

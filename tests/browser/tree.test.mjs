@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { buildDir } from '../integration/lib/daemon.mjs';
 import { useFarm } from '../integration/lib/farm.mjs';
 import { Probe } from '../integration/lib/probe.mjs';
+import { haveTemplate } from '../integration/lib/templates.mjs';
 import { eventually } from '../integration/lib/wait.mjs';
 import { lacksBrowser, openBrowser } from './lib.mjs';
 
@@ -45,7 +46,7 @@ const parentOf = (page, id) => page.evaluate((it) =>
     document.querySelector(`li[data-id="${it}"]`).parentElement.closest('li')?.dataset.id ?? '', id);
 
 test('forks, checkpoints and what comes from them by clicks', options, async () => {
-    const { json: template } = await farm.client.call('POST', '/v1/templates', { body: { image: { uri: 'probe' }, network: 'none' }, ms: 170000 });
+    const template = await haveTemplate(farm.client, 'probe');
     const { id } = await farm.client.create('probe', { boot: 'template' });
     await farm.client.waitState(id, 'Running');
     const probe = await Probe.attach(farm.daemon, id, { isUp: true });

@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Daemon, buildDir, lacksImage } from './lib/daemon.mjs';
-import { createDesktop } from './lib/desktop.mjs';
+import { createDesktop } from './lib/templates.mjs';
 import { eventually } from './lib/wait.mjs';
 
 const cli = path.join(buildDir, 'cli/deskfarm');

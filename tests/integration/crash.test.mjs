@@ -13,6 +13,7 @@ import { findProcesses } from './lib/daemon.mjs';
 import { useFarm } from './lib/farm.mjs';
 import { decodePng } from './lib/png.mjs';
 import { Probe } from './lib/probe.mjs';
+import { haveTemplate } from './lib/templates.mjs';
 import { eventually } from './lib/wait.mjs';
 
 const DEATHS = process.env.DESKFARM_FULL === '1' ? 50 : 6;
@@ -20,8 +21,7 @@ const seed = Number(process.env.DESKFARM_SEED ?? crypto.randomInt(1 << 30));
 const farm = useFarm({
     daemon: { boot: 'auto' }, withProbe: false,
     prepare: async () => {
-        farm.template = (await farm.client.call('POST', '/v1/templates',
-            { body: { image: { uri: 'probe' }, network: 'none' }, ms: 120000 })).json;
+        farm.template = await haveTemplate(farm.client, 'probe');
     },
 });
 const options = { skip: farm.skip, timeout: 60000 + DEATHS * 20000 };

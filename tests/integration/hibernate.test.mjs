@@ -8,13 +8,13 @@ import { findProcesses } from './lib/daemon.mjs';
 import { useFarm } from './lib/farm.mjs';
 import { decodePng } from './lib/png.mjs';
 import { Probe } from './lib/probe.mjs';
+import { haveTemplate } from './lib/templates.mjs';
 import { eventually } from './lib/wait.mjs';
 
 const farm = useFarm({
     daemon: { boot: 'auto' }, withProbe: false,
     prepare: async () => {
-        farm.template = (await farm.client.call('POST', '/v1/templates',
-            { body: { image: { uri: 'probe' }, network: 'none' }, ms: 120000 })).json;
+        farm.template = await haveTemplate(farm.client, 'probe');
     },
 });
 const options = { skip: farm.skip, timeout: 180000 };

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Daemon, lacksImage } from './lib/daemon.mjs';
-import { createDesktop } from './lib/desktop.mjs';
+import { createDesktop } from './lib/templates.mjs';
 import { Shell } from './lib/shell.mjs';
 import { eventually } from './lib/wait.mjs';
 import { WebSocketClient, frame } from './lib/websocket.mjs';

@@ -13,8 +13,8 @@ import { Probe } from './lib/probe.mjs';
 
 let qemu, other;
 const isRoot = process.getuid() === 0;
-const farm = useFarm({ prepare: async ({ daemon, client, id }) => {
-    const probe = await Probe.create(daemon, client);
+const farm = useFarm({ sandbox: { boot: 'cold' }, prepare: async ({ daemon, client, id }) => {
+    const probe = await Probe.create(daemon, client, { boot: 'cold' });
     qemu = qemuPid(id);
     other = { id: probe.id, pid: qemuPid(probe.id), probe };
 } });

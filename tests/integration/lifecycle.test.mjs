@@ -22,7 +22,7 @@ after(async () => {
 async function ensureProbe() {
     daemon ??= await Daemon.start();
     client ??= daemon.client();
-    probe ??= await Probe.create(daemon, client, { metadata: { purpose: 'lifecycle' } });
+    probe ??= await Probe.create(daemon, client, { boot: 'cold', metadata: { purpose: 'lifecycle' } });
 }
 
 const actionsPath = () => `/v1/sandboxes/${probe.id}/desktop/actions`;

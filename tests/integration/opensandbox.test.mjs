@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { raw } from './lib/client.mjs';
 import { count, isFull } from './lib/counts.mjs';
 import { Daemon, isSanitized, lacksImage, ownMemory } from './lib/daemon.mjs';
-import { importDesktop } from './lib/desktop.mjs';
+import { importTemplate } from './lib/templates.mjs';
 import { eventually } from './lib/wait.mjs';
 
 const skip = lacksImage('probe') || lacksNode(20);
@@ -666,7 +666,7 @@ test('a key reaches its own sandboxes only, by any of its headers', options, asy
 /* --- A whole distribution ---------------------------------------------------------------------------- */
 
 test('a guest with bash, packages and users', { skip: skip || lacksImage('debian-xfce'), timeout: 300000 }, async () => {
-    const template = await importDesktop(client);
+    const template = await importTemplate(client, 'debian-xfce');
     const debian = await create({ image: 'debian-xfce', resource: { cpu: '2', memory: '2Gi' }, readyTimeoutSeconds: 240,
         extensions: template ? { poolRef: template.id } : {} });
     const inside = async (command, more) => summary(await debian.commands.run(command, more));

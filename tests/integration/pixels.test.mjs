@@ -11,7 +11,7 @@ import { decodePng, Picture } from './lib/png.mjs';
 import { parseColor, pattern } from './lib/probe.mjs';
 import { eventually } from './lib/wait.mjs';
 
-const farm = useFarm();
+const farm = useFarm({ sandbox: { boot: 'cold' } });
 const options = { skip: farm.skip };
 const decoder = path.join(buildDir, 'tests/integration/decode-image');
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, test } from 'node:test';
 import { Daemon, lacksImage } from './lib/daemon.mjs';
-import { createDesktop } from './lib/desktop.mjs';
+import { createDesktop } from './lib/templates.mjs';
 import { decodePng } from './lib/png.mjs';
 
 const hasTesseract = fs.existsSync('/usr/share/tesseract-ocr');

@@ -8,12 +8,13 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { isFull } from './lib/counts.mjs';
 import { useFarm } from './lib/farm.mjs';
+import { createGuest } from './lib/templates.mjs';
 import { raw } from './lib/client.mjs';
 import { eventually } from './lib/wait.mjs';
 
 const MIB = isFull ? 64 : 6;
 const farm = useFarm({ withProbe: false, prepare: async () => {
-    farm.id = (await farm.client.create('probe', { network: 'none' })).id;
+    farm.id = (await createGuest(farm.client, 'probe')).id;
     await eventually('the agent', async () => (await farm.client.get(farm.id)).agent === 'ready', { ms: 120000 });
 } });
 const options = { skip: farm.skip, timeout: 120000 };

@@ -4,6 +4,7 @@
  */
 import net from 'node:net';
 import path from 'node:path';
+import { createGuest } from './templates.mjs';
 import { eventually, Timeout } from './wait.mjs';
 
 export const FENCE_CODE = 119; /* Pause: no other test presses it */
@@ -20,9 +21,8 @@ export class Probe {
 
     /** Creates a sandbox, waits until its client runs. */
     static async create(daemon, client, options = {}) {
-        const sandbox = await client.create('probe', options);
-        await client.waitState(sandbox.id, 'Running');
-        const probe = await Probe.attach(daemon, sandbox.id);
+        const sandbox = await createGuest(client, 'probe', options);
+        const probe = await Probe.attach(daemon, sandbox.id, { isUp: sandbox.isUp });
         probe.sandbox = sandbox;
         return probe;
     }

@@ -1,7 +1,9 @@
 /* libuv handles live until their close callback has run. Each object here is one allocation with
  * the handle inside; free() closes the handle, forgets the callback, and the memory goes when
  * libuv is done with it. */
+#define LOG_MODULE "loop"
 #include "base/loop.h"
+#include "base/log.h"
 
 struct timer {
     uv_timer_t uv;
@@ -27,8 +29,18 @@ int loop_init(struct loop *self)
     return uv_loop_init(&self->uv);
 }
 
+static void handle_open(uv_handle_t *uv, void *data)
+{
+    int *n = data;
+    *n += !uv_is_closing(uv);
+}
+
 void loop_deinit(struct loop *self)
 {
+    int n_open = 0;
+    uv_walk(&self->uv, handle_open, &n_open);
+    if (n_open > 0)
+        log_error("%d handles are still open: what owns them was not freed", n_open);
     while (uv_loop_close(&self->uv) == UV_EBUSY && uv_run(&self->uv, UV_RUN_NOWAIT))
         ;
     uv_loop_close(&self->uv);

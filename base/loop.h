@@ -14,7 +14,7 @@ struct loop {
 };
 
 int loop_init(struct loop *self);
-/* Runs pending closes, then frees the loop. All objects on it must have been freed. */
+/* Runs pending closes, then frees the loop. All objects on it must have been freed; says so when some were not. */
 void loop_deinit(struct loop *self);
 /* Runs until loop_stop. */
 void loop_run(struct loop *self);

@@ -126,6 +126,8 @@ static void end(struct op *self, struct answer *answer, bool is_aborted)
 {
     /* Off the list first: what stop does may end other operations. */
     list_remove(&self->link);
+    /* One that ends before its first turn must not begin while its answer waits for the recording. */
+    self->defer = defer_free(self->defer);
     self->impl->stop(self, is_aborted);
     op_no_timer(self);
     if (!self->impl->is_blind)

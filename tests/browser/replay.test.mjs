@@ -1,6 +1,8 @@
 /** The replay page in Chromium: every moment it shows is the frame that was recorded. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { count, Random } from '../integration/lib/counts.mjs';
@@ -129,6 +131,43 @@ test('typed text is found, and shown when it was typed', options, async () => {
     await page.locator('#notes button').click();
     await eventually('the caption', async () => (await page.locator('.caption').textContent()).includes('written in the recording'));
     await close(page);
+});
+
+/** How far a picture of the page is from one at an address, on average per colour; both at 1280x800. */
+const distance = (page, url) => page.evaluate(async (from) => {
+    const pixels = (image) => {
+        const context = new OffscreenCanvas(1280, 800).getContext('2d');
+        context.drawImage(image, 0, 0, 1280, 800);
+        return context.getImageData(0, 0, 1280, 800).data;
+    };
+    const picture = await createImageBitmap(await (await fetch(from)).blob());
+    const a = pixels(document.querySelector('video')), b = pixels(picture);
+    return a.reduce((sum, v, i) => sum + Math.abs(v - b[i]), 0) / a.length;
+}, url);
+
+test('the exported page replays without a network', options, async () => {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'df-page-')), file = path.join(dir, 'page.html');
+    execFileSync(path.join(buildDir, 'cli/deskfarm'), ['--url', farm.daemon.url, 'export', recording, '--format', 'html', '-o', file]);
+    const page = await browser.context.newPage();
+    const asked = [];
+    page.on('request', (request) => /^https?:/.test(request.url()) && asked.push(request.url()));
+    await page.goto(`file://${file}`);
+    await waitFor(page, () => document.querySelector('video').readyState >= 2);
+    const { json: { items } } = await farm.client.call('GET', `/v1/recordings/${recording}/actions`, { query: { q: 'written in the recording' } });
+    const label = page.getByRole('button', { name: 'written in the recording' });
+    await label.click();
+    await waitFor(page, () => !document.querySelector('video').seeking && document.querySelector('li.now')?.textContent.includes('written'));
+    const at = await page.evaluate(() => document.querySelector('video').currentTime);
+    assert.deepEqual(asked, []);
+    const { json: { segments } } = await farm.client.call('GET', `/v1/recordings/${recording}/index`);
+    const first = segments.flatMap(({ frames }) => frames)[0][0];
+    const shot = await farm.client.call('GET', `/v1/recordings/${recording}/frame`, { query: { time_us: Math.floor(first + at * 1e6) } });
+    assert.ok(items.length === 1 && await distance(page, `data:image/png;base64,${shot.body.toString('base64')}`) < 6, 'it shows the frame of that moment');
+    await page.evaluate(() => document.querySelector('video').play());
+    await waitFor(page, (from) => document.querySelector('video').currentTime > from + 0.5, at);
+    await page.screenshot({ path: path.join(pictures, 'exported-page.png') });
+    await page.close();
+    fs.rmSync(dir, { recursive: true });
 });
 
 test('playing skips what is idle', options, async () => {

@@ -1,5 +1,6 @@
 /** The life of sandboxes and of the daemon, and what is left when either ends badly. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -246,6 +247,38 @@ test('delete ends the guest, is 404 afterwards, and cancels what runs', options,
     const again = await client.send('DELETE', `/v1/sandboxes/${id}`);
     assert.deepEqual([again.status, again.json.code], [404, 'not_found']);
     await eventually('nothing is left', async () => findProcesses(id).length === 0 && !fs.existsSync(daemon.sandboxDir(id)));
+});
+
+const request = (line, connection) => `${line} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: ${connection}\r\n\r\n`;
+
+/** Statuses of requests that come over several connections in one moment: the daemon reads them in one turn. */
+async function atOnce(lines) {
+    const sockets = await Promise.all(lines.map(async () => {
+        const socket = net.connect(daemon.port, '127.0.0.1');
+        socket.write(request('GET /healthz', 'keep-alive'));
+        await once(socket, 'data'); /* accepted */
+        return socket;
+    }));
+    const ends = sockets.map(async (socket) => {
+        let text = '';
+        socket.on('data', (part) => { text += part; });
+        await once(socket, 'close');
+        return Number(/^HTTP\/1.1 (\d+)/.exec(text)?.[1]);
+    });
+    sockets.forEach((socket, i) => socket.write(request(lines[i], 'close')));
+    return Promise.all(ends);
+}
+
+test('what is asked in the moment of the delete is answered, and leaves nothing behind', options, async () => {
+    for (let i = 0; i < count('createDelete'); i++) {
+        const { id } = await client.create('probe');
+        await client.waitState(id, 'Running');
+        const shots = Array.from({ length: 8 }, () => `GET /v1/sandboxes/${id}/desktop/screenshot`);
+        const answers = await atOnce([...shots, `DELETE /v1/sandboxes/${id}`, ...shots]);
+        assert.equal(answers[8], 204);
+        assert.ok(answers.every((status, n) => n === 8 || [200, 404, 410, 499].includes(status)), `${answers}`);
+        await eventually('it is gone', async () => (await client.send('GET', `/v1/sandboxes/${id}`)).status === 404);
+    }
 });
 
 test('many sandboxes, one after another, leave no descriptors and little memory', { ...options, timeout: 600000 }, async (t) => {

@@ -185,11 +185,11 @@ export class Daemon {
         return this.process && this.process.exitCode === null && this.process.signalCode === null;
     }
 
-    /** What sanitizers wrote, or ''. UBSan of GCC beside ASan does not know log_path. */
+    /** What sanitizers wrote, and objects that outlived their owners, or ''. UBSan of GCC beside ASan does not know log_path. */
     reports() {
         const files = fs.readdirSync(this.reportDir)
             .map((name) => fs.readFileSync(path.join(this.reportDir, name), 'utf8'));
-        const at = this.log.search(/^.*(runtime error:|==\d+==ERROR)/m);
+        const at = this.log.search(/^.*(runtime error:|==\d+==ERROR|handles are still open)/m);
         return [...files, ...(at >= 0 ? [this.log.slice(at)] : [])].join('\n');
     }
 

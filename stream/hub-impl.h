@@ -34,7 +34,8 @@ struct hub {
     struct defer *turn;
     struct timer *pace;   /* for the next job, or the next repair */
     struct timer *linger;
-    int64_t started_us;   /* of the last job */
+    int64_t started_us, slow_started_us; /* of the last job, and of the last for slow viewers alone */
+    int64_t slow_since_us; /* slow viewers are left out since then; 0: none is */
     int n_viewers, n_shown;
     struct hub_stats stats;
 };
@@ -85,6 +86,8 @@ struct viewer {
     /* The way to the client. */
     bool has_room; /* the transport has asked and got nothing */
     bool is_wanting; /* the demand that is being collected includes it */
+    bool is_slow;  /* in that demand: others have a much larger budget */
+    bool is_patient; /* nobody looks at it: it makes no other one slow */
     bool is_due;   /* hub->frame has something for it, and it was woken */
     int n_unacked;
     struct viewer_sent sent[VIEWER_UNACKED];

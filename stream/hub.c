@@ -4,6 +4,10 @@
  * the work follows the fastest viewer, at most once in HUB_PACE_US, and a slow one never adds a
  * queue.
  *
+ * What only a viewer on a much slower link lacks (it missed the frames between, so it has use for no
+ * copy, and its budget asks for JPEGs) is not coded while a quicker one waits: it gets a job of its own
+ * after that, of few tiles, or after SLOW_WAIT_US takes part as any.
+ *
  * Frames that come while a job runs are not noted anywhere: the next job takes the display's
  * newest. */
 #include "stream/hub-impl.h"
@@ -14,6 +18,13 @@
 #include <string.h>
 
 static void pump(void *data);
+
+/* A budget that is smaller than the largest by so much makes a viewer slow. */
+#define SLOW_SHARE 32
+#define SLOW_WAIT_US 100000
+/* Tiles of a job for slow viewers: so many, or one for so many bytes of budget. */
+#define SLOW_TILES 48
+#define SLOW_TILE_BYTES 256
 
 /* --- Viewers ---------------------------------------------------------------------------------- */
 
@@ -115,10 +126,22 @@ static const struct display_observer_ops observer_ops = {
 struct demand {
     struct frame *frame;
     int64_t now_us, due_us;
-    int n_viewers; /* who want the frame */
-    int budget;    /* the smallest of theirs */
-    int n_exact;   /* of those, who show the frame sent last to the pixel */
+    int n_viewers;   /* who want the frame */
+    int budget;      /* the smallest of theirs */
+    int n_exact;     /* of those, who show the frame sent last to the pixel */
+    bool is_slow;    /* only slow viewers want it */
+    bool is_pending; /* a quick one has not fetched yet what it was woken for */
 };
+
+static int largest_budget(const struct hub *self)
+{
+    const struct viewer *viewer;
+    int largest = 0;
+    list_for_each(viewer, &self->viewers, link)
+        if (viewer->is_greeted && viewer->is_shown && !viewer->is_patient)
+            largest = MAX(largest, viewer->budget);
+    return largest;
+}
 
 static void note_demand(struct hub *self, const struct viewer *viewer, struct demand *demand)
 {
@@ -128,32 +151,64 @@ static void note_demand(struct hub *self, const struct viewer *viewer, struct de
                        self->frame->epoch == demand->frame->epoch && self->frame != demand->frame;
 }
 
+/* Marks who wants the frame. Slow ones wait while others do. */
 static void find_demand(struct hub *self, struct demand *demand)
 {
     struct viewer *viewer, *next;
+    int n_quick = 0, n_slow = 0, largest = largest_budget(self);
     list_for_each_safe(viewer, next, &self->viewers, link) {
         if (viewer->is_pictures)
             viewer_update_picture(viewer, demand->now_us, &demand->due_us);
+        viewer->is_slow = !viewer->is_patient && viewer->budget < largest / SLOW_SHARE;
         viewer->is_wanting = demand->frame && viewer_wants(viewer, demand->frame, demand->now_us,
                                                            &demand->due_us);
+        *(viewer->is_slow ? &n_slow : &n_quick) += viewer->is_wanting;
+        demand->is_pending |= !viewer->is_slow && viewer->is_due && viewer->has_room;
+    }
+    if (n_slow == 0 || n_quick == 0)
+        self->slow_since_us = 0;
+    else if (!self->slow_since_us)
+        self->slow_since_us = demand->now_us;
+    bool takes_all = n_quick == 0 || demand->now_us >= self->slow_since_us + SLOW_WAIT_US;
+    list_for_each(viewer, &self->viewers, link) {
+        viewer->is_wanting &= takes_all || !viewer->is_slow;
         if (viewer->is_wanting)
             note_demand(self, viewer, demand);
     }
+    demand->is_slow = n_quick == 0 && n_slow > 0;
 }
 
-/* The tiles to code: those that a viewer needs and that are not in the cache. */
+static int compare_tiles(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+static bool is_needed(const struct hub *self, const struct demand *demand, int i)
+{
+    const struct viewer *viewer;
+    list_for_each(viewer, &self->viewers, link)
+        if (viewer->is_wanting && viewer_needs_code(viewer, demand->frame, i, demand->now_us))
+            return !packets_find(self->packets, demand->frame->tiles[i]->hash);
+    return false;
+}
+
+/* The tiles to code, ascending: those that a viewer needs and that are not in the cache. For slow viewers
+ * about as many as the next message holds, from where the last one stopped. */
 static int list_tiles(struct hub *self, const struct demand *demand, int *out)
 {
-    int n = 0;
-    for (int i = 0; i < frame_n_tiles(demand->frame); i++) {
-        struct viewer *viewer;
-        bool is_needed = false;
-        list_for_each(viewer, &self->viewers, link)
-            is_needed |= !is_needed && viewer->is_wanting &&
-                         viewer_needs_code(viewer, demand->frame, i, demand->now_us);
-        if (is_needed && !packets_find(self->packets, demand->frame->tiles[i]->hash))
+    int n = 0, n_tiles = frame_n_tiles(demand->frame), start = 0;
+    int limit = demand->is_slow ? MAX(SLOW_TILES, demand->budget / SLOW_TILE_BYTES) : n_tiles;
+    const struct viewer *viewer;
+    list_for_each(viewer, &self->viewers, link)
+        if (demand->is_slow && viewer->is_wanting)
+            start = viewer->next_tile;
+    for (int k = 0; k < n_tiles && n < limit; k++) {
+        int i = (start + k) % n_tiles;
+        if (is_needed(self, demand, i))
             out[n++] = i;
     }
+    if (start > 0)
+        qsort(out, (size_t)n, sizeof *out, compare_tiles);
     return n;
 }
 
@@ -209,7 +264,7 @@ static void start_job(struct hub *self, const struct demand *demand)
         self->packets = packets_new(PACKETS_BYTES);
     if (!tiles || !self->packets)
         return;
-    self->started_us = demand->now_us;
+    *(demand->is_slow ? &self->slow_started_us : &self->started_us) = demand->now_us;
     int n = list_tiles(self, demand, tiles);
     struct coder_params params = {
         .frame = demand->frame, .base = demand->n_exact > 0 ? self->frame : NULL,
@@ -235,8 +290,8 @@ static void pump(void *data)
     hub_check_video(self, demand.now_us, &demand.due_us);
     find_demand(self, &demand);
     if (demand.n_viewers > 0) {
-        int64_t start_us = self->started_us + HUB_PACE_US;
-        if (demand.now_us >= start_us)
+        int64_t start_us = (demand.is_slow ? self->slow_started_us : self->started_us) + HUB_PACE_US;
+        if (demand.now_us >= start_us && !(demand.is_slow && demand.is_pending))
             start_job(self, &demand);
         if (!self->coding)
             demand.due_us = MIN(demand.due_us, MAX(start_us, demand.now_us + 1000));

@@ -567,6 +567,7 @@ static int start(struct recorder *self)
     self->viewer = viewer_new(self->hub, &viewer_ops, self);
     if (!self->viewer)
         return -ENOMEM;
+    self->viewer->is_patient = true;
     display_observe(self->display, &self->observer, &observer_ops, self);
     if (open_segment(self, &err) < 0)
         fail(self, &err);

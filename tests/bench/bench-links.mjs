@@ -2,7 +2,7 @@
 //
 //   links  a film of text (page), a terminal and clicks over links of relay.mjs: how old what is shown is
 //   stall  nothing passes for 3 s while a page scrolls: how long after that the picture is live again
-//   fair   one viewer on loopback, alone and beside others; the variants take turns, four rounds each
+//   fair   one viewer on loopback, alone and beside others; the variants take turns, three rounds each
 //
 // paint→draw as in bench-stream.mjs. Live again: the first picture that is drawn at most 250 ms and a round trip
 // after it was painted.
@@ -12,7 +12,7 @@ import { acknowledge, record } from './stream-reader.mjs';
 import { machine, openPage, paintToDraw, quantile, shown, sleep, startHost } from './stream-rig.mjs';
 import { LINKS, startRelay } from './relay.mjs';
 
-const SECONDS = 4, ROUNDS = 4;
+const SECONDS = 4, ROUNDS = 3;
 const [program, ...wanted] = process.argv.slice(2);
 const wants = (name) => wanted.length === 0 || wanted.includes(name);
 

@@ -2,7 +2,7 @@
  * get. */
 #include "base/clock.h"
 #include "display/source-test.h"
-#include "stream/hub.h"
+#include "stream/hub-impl.h"
 #include "stream/packets.h"
 #include "tests/bench/content.h"
 #include "tests/unit/stream-canvas.h"
@@ -597,6 +597,34 @@ Test(hub, codes_once_for_all_viewers, .init = setup, .fini = teardown)
         leave(&clients[i]);
     cr_assert(eq(int, hub_stats(hub).n_viewers, 0));
     cr_assert(eq(int, hub_stats(hub).n_shown, 0));
+}
+
+/* What only the slow one lacks is coded apart: a scroll costs the quick one its new line, as when alone. */
+Test(hub, serves_quick_viewers_before_slow_ones, .init = setup, .fini = teardown)
+{
+    struct client clients[2];
+    join(&clients[0]);
+    join(&clients[1]);
+    paint_desktop();
+    until_exact(clients, 2);
+    clients[1].is_slow = true;
+    for (int i = 0; i < 16; i++) {
+        clients[0].viewer->budget = VIEWER_BUDGET_MAX;
+        if (i % 4 == 3) /* it has missed a scroll */
+            acknowledge(&clients[1]);
+        clients[1].viewer->budget = VIEWER_BUDGET_MIN;
+        scroll_text(17);
+        int64_t n_coded = hub_stats(hub).n_coded;
+        until_exact(&clients[0], 1);
+        cr_expect(le(i64, hub_stats(hub).n_coded - n_coded, 27), "scroll %d", i);
+        receive(&clients[1]);
+        turn_for(&clients[0], 20000);
+    }
+    clients[1].is_slow = false;
+    acknowledge(&clients[1]);
+    until_exact(clients, 2);
+    leave(&clients[0]);
+    leave(&clients[1]);
 }
 
 Test(hub, stays_small_while_viewers_come_and_go, .init = setup, .fini = teardown)

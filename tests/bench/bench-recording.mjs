@@ -10,6 +10,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Daemon, buildDir, lacksImage } from '../integration/lib/daemon.mjs';
 import { Probe } from '../integration/lib/probe.mjs';
+import { createDesktop } from '../integration/lib/templates.mjs';
 import { eventually } from '../integration/lib/wait.mjs';
 import { lacksBrowser, openBrowser } from '../browser/lib.mjs';
 import { machine, quantile, sleep } from './stream-rig.mjs';
@@ -196,7 +197,7 @@ if (lacksImage('debian-xfce') || lacksImage('probe')) {
     console.log('needs the images debian-xfce and probe');
     process.exit(77);
 }
-const daemon = await Daemon.start({ args: ['--boot', 'cold'] });
+const daemon = await Daemon.start();
 const bench = new Bench(daemon);
 const { client } = bench;
 try {
@@ -204,8 +205,7 @@ try {
     console.log('| | MB/h | daemon, % of a core | QEMU, % of a core |\n|---|---:|---:|---:|');
     const boxes = [];
     for (const recording of [false, true]) {
-        const box = await client.create('debian-xfce', { recording });
-        await client.waitState(box.id, 'Running', 120000);
+        const box = await createDesktop(client, { recording });
         await client.call('POST', `/v1/sandboxes/${box.id}/desktop/wait`, { body: { for: 'up', max_ms: 280000 } });
         boxes.push(box.id);
     }

@@ -197,7 +197,7 @@ if (lacksImage('debian-xfce') || lacksImage('probe')) {
     console.log('needs the images debian-xfce and probe');
     process.exit(77);
 }
-const daemon = await Daemon.start();
+const daemon = await Daemon.start({ args: ['--pool', '0'] }); /* a spare's process has another name */
 const bench = new Bench(daemon);
 const { client } = bench;
 try {

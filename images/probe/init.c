@@ -1,8 +1,8 @@
 /*
  * init.c: process 1 of the probe guest.
  *
- * The guest is one initramfs and four programs: this one, the host's agent, Xorg and the probe
- * client. There is no udev and no service manager, because a test waits for every second of the
+ * The guest is one initramfs and five programs: this one, the host's agent and its helper in the
+ * desktop, Xorg and the probe client. There is no udev and no service manager, because a test waits for every second of the
  * boot. What udev would do is done here:
  *
  *  - modules are loaded in the order of /etc/modules, which the recipe writes with dependencies
@@ -13,8 +13,8 @@
  *  - display changes reach the client over the kernel's own uevents (screen.c).
  *
  * Then it waits: for the ACPI power button, which powers off at once (nothing is mounted that
- * could be damaged), and for the death of a child. The agent is started again; the death of another
- * is reported on the serial port as {"ev":"fatal",…} and leaves the guest up, so that the reason can
+ * could be damaged), and for the death of a child. The agent and the helper are started again; the death
+ * of another is reported on the serial port as {"ev":"fatal",…} and leaves the guest up, so that the reason can
  * be read.
  */
 #include <dirent.h>
@@ -43,6 +43,7 @@
 #define CHILD_LOG "/run/children.log"
 #define MOUSE_WAIT_MS 3000
 #define AGENT_AGAIN_US 100000
+#define USER_ID 1000
 
 static void report_fatal(const char *what)
 {
@@ -85,7 +86,7 @@ static void set_up_system(void)
         perror("lo");
     if (fd >= 0)
         close(fd);
-    if (sethostname("probe", 5) < 0 || chown("/home/user", 1000, 1000) < 0)
+    if (sethostname("probe", 5) < 0 || chown("/home/user", USER_ID, USER_ID) < 0)
         perror("probe");
 }
 
@@ -196,7 +197,7 @@ static int setup_inputs(void)
     return power;
 }
 
-static pid_t spawn(char *const argv[])
+static pid_t spawn(uid_t uid, char *const argv[])
 {
     pid_t pid = fork();
     if (pid == 0) {
@@ -207,6 +208,8 @@ static pid_t spawn(char *const argv[])
         int log = open(CHILD_LOG, O_WRONLY | O_CREAT | O_APPEND, 0644);
         dup2(log, STDOUT_FILENO);
         dup2(log, STDERR_FILENO);
+        if (uid && (setgid(uid) < 0 || setuid(uid) < 0))
+            _exit(126);
         execv(argv[0], argv);
         _exit(127);
     }
@@ -222,7 +225,7 @@ static pid_t start_xorg(void)
     char number[12];
     snprintf(number, sizeof number, "%d", ready[1]);
     fcntl(ready[0], F_SETFD, FD_CLOEXEC);
-    pid_t pid = spawn((char *const[]){ "/usr/lib/xorg/Xorg", ":0", "vt1", "-novtswitch", "-keeptty",
+    pid_t pid = spawn(0, (char *const[]){ "/usr/lib/xorg/Xorg", ":0", "vt1", "-novtswitch", "-keeptty",
                                        "-nolisten", "tcp", "-ac", "-noreset", "-config",
                                        "/etc/xorg.conf", "-logfile", XORG_LOG, "-displayfd", number,
                                        NULL });
@@ -240,10 +243,16 @@ static pid_t start_xorg(void)
 /* The first program, so that it serves while the others start. */
 static pid_t start_agent(void)
 {
-    return spawn((char *const[]){ "/bin/deskfarm-agent", NULL });
+    return spawn(0, (char *const[]){ "/bin/deskfarm-agent", NULL });
 }
 
-static void wait_for_end(int power, int signals, pid_t agent, pid_t xorg, pid_t probe)
+/* What the agent asks for the display: it types what no key has. */
+static pid_t start_helper(void)
+{
+    return spawn(USER_ID, (char *const[]){ "/bin/deskfarm-desktop", NULL });
+}
+
+static void wait_for_end(int power, int signals, pid_t agent, pid_t helper, pid_t xorg, pid_t probe)
 {
     struct pollfd fds[] = { { .fd = power, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
     for (;;) {
@@ -259,6 +268,9 @@ static void wait_for_end(int power, int signals, pid_t agent, pid_t xorg, pid_t 
                 if (pid == agent) {
                     usleep(AGENT_AGAIN_US); /* it may not be there, in a test */
                     agent = start_agent();
+                } else if (pid == helper) {
+                    usleep(AGENT_AGAIN_US);
+                    helper = start_helper();
                 } else if (pid == xorg || pid == probe)
                     report_fatal(pid == xorg ? "Xorg ended" : "the probe client ended");
     }
@@ -282,6 +294,6 @@ int main(void)
     int power = setup_inputs();
     setenv("DISPLAY", ":0", 1);
     pid_t xorg = start_xorg();
-    pid_t probe = spawn((char *const[]){ "/usr/bin/probe", SERIAL, NULL });
-    wait_for_end(power, signals, agent, xorg, probe);
+    pid_t probe = spawn(0, (char *const[]){ "/usr/bin/probe", SERIAL, NULL });
+    wait_for_end(power, signals, agent, start_helper(), xorg, probe);
 }

@@ -18,11 +18,14 @@
 #include "report.h"
 #include "screen.h"
 
+#include <X11/Xutil.h>
 #include <X11/cursorfont.h>
 #include <poll.h>
 #include <time.h>
 
 struct probe probe;
+
+static Atom wm_protocols, ping;
 
 static int handle_x_error(Display *display, XErrorEvent *error)
 {
@@ -53,6 +56,9 @@ static bool open_window(void)
                                  CopyFromParent,
                                  CWOverrideRedirect | CWBackPixmap | CWCursor | CWEventMask,
                                  &attributes);
+    wm_protocols = XInternAtom(probe.display, "WM_PROTOCOLS", False);
+    ping = XInternAtom(probe.display, "_NET_WM_PING", False);
+    XSetWMProtocols(probe.display, probe.window, &ping, 1);
     XGCValues values = { .graphics_exposures = False };
     probe.gc = XCreateGC(probe.display, probe.window, GCGraphicsExposures, &values);
     return true;
@@ -64,6 +70,18 @@ static void show_window(void)
     XSetInputFocus(probe.display, probe.window, RevertToPointerRoot, CurrentTime);
     paint_clear();
     XSync(probe.display, False);
+}
+
+/* "Have you read what came before?": the message goes back by the root window. Events come in order,
+ * so whoever typed knows then that every key was reported. */
+static void answer_ping(XEvent *event)
+{
+    if (event->type != ClientMessage || event->xclient.message_type != wm_protocols ||
+        (Atom)event->xclient.data.l[0] != ping)
+        return;
+    event->xclient.window = probe.root;
+    XSendEvent(probe.display, probe.root, False, SubstructureNotifyMask | SubstructureRedirectMask,
+               event);
 }
 
 static void report_size(const char *event)
@@ -118,6 +136,7 @@ int main(int argc, char **argv)
             XEvent event;
             XNextEvent(probe.display, &event);
             commands_on_input(input_handle(&event));
+            answer_ping(&event);
         }
         paint_run(report_now_us());
         XFlush(probe.display);

@@ -11,6 +11,8 @@ tools=(gcc readelf cpio strip)
 
 packages=linux-image-amd64,xserver-xorg-core,xserver-xorg-input-libinput,xkb-data,x11-xkb-utils
 packages+=,busybox-static,libjansson4,libxkbcommon0,libx11-data,libxrandr2,libxi6
+# What the helper in the desktop (agent/desktop) is linked with.
+packages+=,libxfixes3,libxtst6,libsystemd0
 
 # Dependencies are added. button: the ACPI power button. Disks and network cards are left out:
 # nothing here uses them.
@@ -44,13 +46,14 @@ compile() {
         -lX11 -lXi -lXrandr -ljansson -lxkbcommon -lm >>"$log" 2>&1
     gcc "${flags[@]}" -static "$recipe/init.c" -o "$work/init" >>"$log" 2>&1
     compile_agent "$work/deskfarm-agent"
+    compile_desktop "$work/deskfarm-desktop"
 }
 
 compose_root() {
     mkdir -p "$root"/{dev,proc,sys,run,tmp,etc,root,bin,lib64,usr/bin,usr/lib/xorg/modules} \
         "$root"/{usr/share/X11,var/lib/xkb,home/user}
     cp "$work/init" "$root/init"
-    cp "$work/deskfarm-agent" "$root/bin/"
+    cp "$work"/deskfarm-{agent,desktop} "$root/bin/"
     cp "$work/probe" "$tree"/usr/bin/{xkbcomp,setxkbmap} "$root/usr/bin/"
     cp "$tree/bin/busybox" "$root/bin/"
     # The server starts xkbcomp through a shell; the rest is for commands of tests.
@@ -84,7 +87,7 @@ copy_libraries() {
         cp -L "$tree/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" "$root/lib64/"
     while [ -n "$found" ]; do
         found=
-        for library in $(find "$root/usr" -type f \( -name '*.so*' -o -perm -100 \) -print0 |
+        for library in $(find "$root/usr" "$root/bin/deskfarm-desktop" -type f \( -name '*.so*' -o -perm -100 \) -print0 |
             xargs -0 readelf -d 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort -u); do
             [ ! -e "$target/$library" ] || continue
             for source in "$tree/lib/x86_64-linux-gnu" "$tree/usr/lib/x86_64-linux-gnu"; do

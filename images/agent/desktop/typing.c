@@ -1,6 +1,6 @@
 /* Text into the focused window, any character of Unicode, exactly.
  *
- *   type {"delay_us"}, input: UTF-8 → {"characters", "rounds", "keys", "confirmed"}
+ *   type {"delay_us"}, input: UTF-8 → {"characters", "whole", "rounds", "keys", "confirmed"}
  *
  * A character that the layout has on the first two levels is typed by its key. For the others, keys
  * that the keymap leaves unused get the characters as their symbols, for a while, two each: without
@@ -13,7 +13,8 @@
  * was typed before. It is asked: a ping (_NET_WM_PING) is sent behind the keys on its own
  * connection, and its answer says that it has read them. Text goes in rounds: as many characters
  * as the unused keys allow, at most ROUND_MAX, then a ping. A window that does not answer within
- * PING_US ends the text with an error: what it has not read must not change its meaning. One that
+ * PING_US ends the text ("whole" is false, and the characters are those of the rounds that it has
+ * read): what it has not read must not change its meaning. One that
  * knows no pings gets QUIET_US instead, and the text counts as not confirmed.
  *
  * It begins when no key is down any more (what the host pressed before may still be on its way),
@@ -51,7 +52,7 @@ static struct {
     struct task *task; /* NULL: idle */
     struct task *waiting[WAITING_MAX];
     int n_waiting;
-    size_t at, n_characters, n_rounds;
+    size_t at, n_characters, n_read, n_rounds;
     int64_t waited_us, delay_us;
     struct stroke strokes[ROUND_MAX];
     int n_strokes, next_stroke;
@@ -301,20 +302,28 @@ static Window find_pingable(void)
 static void handle_quiet_end(void *data maybe_unused)
 {
     typing.is_unsure = true;
+    typing.n_read = typing.n_characters;
     next_round();
+}
+
+static void finish(bool is_whole)
+{
+    size_t n = is_whole ? typing.n_characters : typing.n_read;
+    task_finish(typing.task, json_pack("{s:b, s:b, s:I, s:I, s:i}", "confirmed", !typing.is_unsure,
+                                       "whole", is_whole, "characters", (json_int_t)n, "rounds",
+                                       (json_int_t)typing.n_rounds, "keys", spare.n));
 }
 
 /* Keys that it has not read could come to mean something else. */
 static void handle_no_pong(void *data maybe_unused)
 {
-    task_fail(typing.task, "timeout",
-              "the focused window has not read its keys; %zu characters were typed",
-              typing.n_characters);
+    finish(false);
 }
 
 static void handle_round_end(void *data maybe_unused)
 {
     typing.pinged = None;
+    typing.n_read = typing.n_characters;
     next_round();
 }
 
@@ -396,19 +405,11 @@ static bool add_character(bool *is_changed)
     return true;
 }
 
-static void finish(void)
-{
-    struct task *task = typing.task;
-    task_finish(task, json_pack("{s:b, s:I, s:I, s:i}", "confirmed", !typing.is_unsure,
-                                "characters", (json_int_t)typing.n_characters, "rounds",
-                                (json_int_t)typing.n_rounds, "keys", spare.n));
-}
-
 static void next_round(void)
 {
     bool is_changed = false;
     if (typing.at == typing.task->in.size) {
-        finish();
+        finish(true);
         return;
     }
     memset(spare.is_used, 0, sizeof spare.is_used);
@@ -504,7 +505,7 @@ static void begin_next(void)
     memmove(&typing.waiting[0], &typing.waiting[1],
             (size_t)--typing.n_waiting * sizeof *typing.waiting);
     typing.task = task;
-    typing.at = typing.n_characters = typing.n_rounds = 0;
+    typing.at = typing.n_characters = typing.n_read = typing.n_rounds = 0;
     typing.waited_us = 0;
     typing.is_unsure = false;
     typing.delay_us = CLAMP(json_get_int(task->request, "delay_us", 0), 0, 10000000);

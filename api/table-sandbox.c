@@ -94,7 +94,7 @@ const struct api_field api_pagination_fields[] = {
 };
 
 #define LAYOUT { .name = "layout", .type = API_STRING, .is_required = true, .min = 1, .max = 31,   \
-                 .text = "As for setxkbmap, e.g. \"us\" or \"de\"." }
+                 .text = "As for setxkbmap, e.g. `us`, `de`, or with a variant `de(nodeadkeys)`." }
 
 const struct api_field api_create_body[] = {
     { .name = "image", .type = API_OBJECT, .text = "What to start. Required.",
@@ -136,7 +136,8 @@ const struct api_field api_create_body[] = {
           { .name = "height", .type = API_INTEGER, .is_required = true, .min = 200,
             .max = SIZE_MAX_PX, .text = "Pixels." },
           END } },
-    { .name = "keyboard", .type = API_OBJECT, .text = "The guest's keyboard. Default: us.",
+    { .name = "keyboard", .type = API_OBJECT, .text = "The guest's keyboard. Default: us. The desktop of a guest with deskfarm-agent is given "
+                                                    "this layout, and is `up` after that.",
       .fields = FIELDS{ LAYOUT, END } },
     { .name = "network", .type = API_STRING, .values = VALUES{ "nat", "none", NULL },
       .text = "`nat` reaches the outside but neither this host nor other guests. Default: `nat` "

@@ -263,9 +263,46 @@ const struct api_field api_changed_result[] = {
     END,
 };
 
+static const struct api_field result_fields[] = {
+    { .name = "index", .type = API_INTEGER, .text = "Of the action." },
+    { .name = "type", .type = API_STRING, .text = "Of the action." },
+    { .name = "effect", .type = API_STRING,
+      .values = VALUES{ "confirmed", "no_visible_effect", "partial", "refused", NULL },
+      .text = "`confirmed`: the screen changed after it, the focused window said that it had read the text, or an "
+              "action that looks or waits has what it wanted. `no_visible_effect`: done, and nothing changed until the "
+              "next action that sends something, or the answer. `partial`: it failed after its first event. `refused`: "
+              "nothing of it was sent." },
+    { .name = "queued_us", .type = API_INTEGER, .text = "When it was begun." },
+    { .name = "injected_us", .type = API_ARRAY, .element = &(const struct api_field){ .type = API_INTEGER },
+      .text = "Its first and last event." },
+    { .name = "first_damage_us", .type = API_INTEGER, .text = "The first change of the screen after its first event." },
+    { .name = "last_damage_us", .type = API_INTEGER, .text = "The last one." },
+    { .name = "damaged_tiles", .type = API_INTEGER,
+      .text = "How many tiles of 64x64 pixels changed, each as often as it did; blinkers do not count." },
+    { .name = "watched_us", .type = API_INTEGER, .text = "How long it was watched." },
+    { .name = "characters", .type = API_INTEGER, .text = "Of `type`: how many arrived." },
+    { .name = "route", .type = API_STRING, .values = VALUES{ "keys", "guest_keymap", NULL },
+      .text = "Of `type`: `keys` of the guest's layout, dead keys among them; or a keymap that the guest's desktop made "
+              "for a moment, for a text with a character that the layout lacks." },
+    { .name = "confirmed", .type = API_BOOLEAN,
+      .text = "Of `type` by `guest_keymap`: whether the window said that it had read the text." },
+    { .name = "x", .type = API_NUMBER, .text = "Where the pointer was left, in the request's space." },
+    { .name = "y", .type = API_NUMBER, .text = "See x." },
+    { .name = "native", .type = API_ARRAY, .element = &(const struct api_field){ .type = API_INTEGER },
+      .text = "The same in native pixels." },
+    { .name = "stale", .type = API_STRING, .text = "See `stale` of the request." },
+    { .name = "result", .type = API_STRING, .text = "Of `wait_for`: what ended it." },
+    { .name = "found", .type = API_OBJECT, .fields = api_found_fields, .text = "Of `wait_for`: what was waited for." },
+    { .name = "settle", .type = API_OBJECT, .fields = settle_result, .text = "Of `wait_for`: what the screen did." },
+    { .name = "changed", .type = API_BOOLEAN, .text = "Of `screenshot` and `zoom`." },
+    { .name = "image", .type = API_OBJECT, .fields = image_fields, .text = "Of `screenshot` and `zoom`." },
+    END,
+};
+static const struct api_field result_element = { .type = API_OBJECT, .fields = result_fields };
+
 const struct api_field api_actions_result[] = {
-    { .name = "results", .type = API_ARRAY, .element = &object_element,
-      .text = "One per action that was done." },
+    { .name = "results", .type = API_ARRAY, .element = &result_element,
+      .text = "One per action that was done, and the one that failed or was refused, also of an error." },
     { .name = "settle", .type = API_OBJECT, .fields = settle_result,
       .text = "What the screen did." },
     { .name = "changed", .type = API_BOOLEAN,

@@ -230,7 +230,7 @@ static void handle_settled(void *data, struct answer *answer)
 
 static bool is_up(const struct sandbox *sandbox)
 {
-    if (sandbox->state != SANDBOX_RUNNING || !sandbox->guest || !sandbox->console)
+    if (sandbox->state != SANDBOX_RUNNING || !sandbox->guest || !sandbox->console || sandbox->layout.is_due)
         return false;
     if (sandbox->signals_up)
         return guest_is_up(sandbox->guest);

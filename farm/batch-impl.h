@@ -3,6 +3,7 @@
 
 #include "farm/batch.h"
 #include "farm/condition.h"
+#include "farm/effect.h"
 #include "farm/helper.h"
 #include "farm/op.h"
 #include "farm/place.h"
@@ -17,6 +18,8 @@ struct batch {
     struct list link; /* sandbox->waiting */
     struct action *actions;
     size_t n_actions, at;
+    struct effect *effects; /* per action */
+    size_t acting;          /* the last one that sent anything; n_actions before the first */
     int64_t sent_us; /* the first event of the action that plays; 0: none yet */
     bool is_running, is_playing;
     int64_t queue_us;
@@ -28,6 +31,7 @@ struct batch {
 
     bool is_partial;
     struct error refused; /* set: why the batch is cut after its actions */
+    const char *refused_type; /* of the action, when it could be read */
 
     bool wants_settle, wants_shot;
     struct settle_params settle_params;
@@ -64,5 +68,7 @@ int batch_action_rect(const struct batch *self, const struct action *action, str
 /* What a wait_for that is no settling waits for, in native pixels; the caller's. */
 int batch_condition(const struct batch *self, const struct action *action, struct condition_spec *ret,
                     struct error *err);
+/* The result of one that was not even begun. */
+void batch_add_refused(struct batch *self, size_t i);
 /* Action i cannot be done because of *err, r is its value. A partial batch is cut before it, and 0 returned. */
 int batch_refuse(struct batch *self, size_t i, int r, struct error *err);

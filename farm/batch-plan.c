@@ -9,12 +9,21 @@
 
 /* --- Parsing ------------------------------------------------------------------------------------- */
 
+void batch_add_refused(struct batch *self, size_t i)
+{
+    json_array_append_new(self->results, json_pack("{sI ss*}", "index", (json_int_t)i, "type", self->refused_type));
+}
+
 /* Action i cannot be done. 0 when the batch goes on without it and what follows. */
 int batch_refuse(struct batch *self, size_t i, int r, struct error *err)
 {
     json_object_set_new(self->op.body, "failed_action", json_integer((json_int_t)i));
-    if (!self->is_partial)
+    if (i < self->n_actions)
+        self->refused_type = action_table[self->actions[i].type].name;
+    if (!self->is_partial) {
+        batch_add_refused(self, i);
         return r;
+    }
     self->refused = *err;
     *err = (struct error){ 0 };
     for (size_t k = i; k < self->n_actions; k++)
@@ -27,9 +36,10 @@ static int parse_actions(struct batch *self, const json_t *request, struct error
 {
     const json_t *list = json_object_get(request, "actions");
     self->actions = calloc(json_array_size(list) + 1, sizeof *self->actions);
+    self->effects = calloc(json_array_size(list) + 1, sizeof *self->effects);
     self->is_helped = calloc(json_array_size(list) + 1, sizeof *self->is_helped);
     self->stale = calloc(json_array_size(list) + 1, sizeof *self->stale);
-    if (!self->actions || !self->is_helped || !self->stale)
+    if (!self->actions || !self->effects || !self->is_helped || !self->stale)
         return error_errno(err, ENOMEM, "reading actions");
     for (size_t i = 0; i < json_array_size(list); i++) {
         char where[32];

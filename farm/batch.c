@@ -52,6 +52,8 @@ void batch_injected(struct op *op)
     int64_t now = clock_now_us();
     if (!self->sent_us)
         self->sent_us = now;
+    self->acting = self->at;
+    effect_begin(&self->effects[self->at], now);
     track_injected(self->track, self->at, now);
     if (self->settle && self->settled_action == self->at) {
         settle_wait_input(self->settle, now);
@@ -93,7 +95,10 @@ static json_t *add_result(struct batch *self)
 static void fail(struct batch *self, const struct error *cause)
 {
     struct error err = *cause;
+    size_t n = json_array_size(self->results);
     err.is_set = true;
+    if (n == 0 || json_get_int(json_array_get(self->results, n - 1), "index", -1) != (int64_t)self->at)
+        add_result(self);
     json_object_set_new(self->op.body, "failed_action", json_integer((json_int_t)self->at));
     error_wrap(&err, "actions[%zu] (%s)", self->at, action_table[self->actions[self->at].type].name);
     op_fail(&self->op, &err);
@@ -122,8 +127,10 @@ static void handle_played(void *data, const struct input_result *played, const s
         json_object_set_new(result, "y", json_real(y));
         json_object_set_new(result, "native", json_pack("[ii]", played->fx, played->fy));
     }
-    if (action->type == ACTION_TYPE)
+    if (action->type == ACTION_TYPE) {
         json_object_set_new(result, "characters", json_integer((json_int_t)played->n_characters));
+        json_object_set_new(result, "route", json_string("keys"));
+    }
     farm_counters(sandbox->farm)->actions++;
     if (err) {
         fail(self, err);
@@ -142,6 +149,15 @@ static void note_input(struct batch *self)
     batch_injected(&self->op);
 }
 
+static size_t count_characters(const struct action *action)
+{
+    size_t n = 0;
+    uint32_t c;
+    for (size_t at = 0; at < action->text_size; n++)
+        at += (size_t)MAX(text_next(action->text + at, action->text_size - at, &c), 1);
+    return n + action->press_enter;
+}
+
 static void handle_typed(void *data, const json_t *typed, struct buf *output maybe_unused, const struct error *err)
 {
     struct batch *self = data;
@@ -153,12 +169,16 @@ static void handle_typed(void *data, const json_t *typed, struct buf *output may
     json_object_set_new(result, "queued_us", json_integer(self->helper_us));
     json_object_set_new(result, "injected_us", json_pack("[II]", (json_int_t)self->helper_us, (json_int_t)now_us));
     json_object_set_new(result, "characters", json_integer(json_get_int(typed, "characters", 0)));
-    json_object_set_new(result, "by", json_string("helper"));
+    json_object_set_new(result, "route", json_string("guest_keymap"));
     /* Whether the window said that it had read it; one that knows no pings cannot. */
     json_object_set_new(result, "confirmed", json_boolean(json_get_bool(typed, "confirmed", false)));
     farm_counters(self->op.sandbox->farm)->actions++;
-    if (err) {
-        fail(self, err);
+    struct error unread = { 0 };
+    if (!err && !json_get_bool(typed, "whole", true))
+        error_set(&unread, ERROR_TIMEOUT, "the focused window has read %lld of %zu characters",
+                  (long long)json_get_int(typed, "characters", 0), count_characters(&self->actions[self->at]));
+    if (err || unread.is_set) {
+        fail(self, err ? err : &unread);
         return;
     }
     self->at++;
@@ -331,18 +351,16 @@ static void wait_for(struct batch *self)
         wait_for_settled(self, &region);
 }
 
-/* First damage of the last action. */
+/* What changed since the last action that sent anything. */
 static void handle_frame(void *data, const struct frame_update *update)
 {
     struct batch *self = data;
-    bool counts = update->is_new_epoch;
+    int n_tiles = update->is_new_epoch;
     track_frame(self->track, self->at, update->frame);
     for (int i = 0; i < update->n_changes; i++)
-        counts |= update->changes[i].counts;
-    size_t n = json_array_size(self->results);
-    json_t *last = n ? json_array_get(self->results, n - 1) : NULL;
-    if (counts && last && json_object_get(last, "injected_us") && !json_object_get(last, "first_damage_us"))
-        json_object_set_new(last, "first_damage_us", json_integer(update->frame->captured_us));
+        n_tiles += update->changes[i].counts;
+    if (self->acting < self->n_actions)
+        effect_damage(&self->effects[self->acting], update->frame->captured_us, n_tiles);
 }
 
 /* --- The course of a batch ------------------------------------------------------------------------- */
@@ -404,6 +422,7 @@ static void take_last(struct batch *self)
 {
     struct error err = { 0 };
     if (self->refused.is_set) {
+        batch_add_refused(self, (size_t)json_get_int(self->op.body, "failed_action", 0));
         op_fail(&self->op, &self->refused);
         return;
     }
@@ -534,6 +553,21 @@ void batch_start_next(struct sandbox *sandbox)
     }
 }
 
+/* Each action was watched until the next that sent anything. */
+static void put_effects(struct batch *self, const struct error *why)
+{
+    int64_t until_us = clock_now_us();
+    int64_t failed = why ? json_get_int(self->op.body, "failed_action", -1) : -1;
+    for (size_t i = json_array_size(self->results); i-- > 0;) {
+        json_t *result = json_array_get(self->results, i);
+        int64_t index = json_get_int(result, "index", 0);
+        const struct effect *effect = &self->effects[index];
+        effect_put(effect, result, until_us, index == failed);
+        if (effect->begin_us)
+            until_us = effect->begin_us;
+    }
+}
+
 static void stop(struct op *op, bool is_aborted)
 {
     struct batch *self = (struct batch *)op;
@@ -553,6 +587,7 @@ static void stop(struct op *op, bool is_aborted)
     }
     if (!self->is_running)
         return;
+    put_effects(self, op->why);
     track_write(self->track, self->results, self->settle_result, self->settled_action, op->why);
     if (is_aborted)
         input_release_all(sandbox->input);
@@ -570,6 +605,7 @@ static void deinit(struct op *op)
     for (size_t i = 0; i < self->n_actions; i++)
         action_deinit(&self->actions[i]);
     free(self->actions);
+    free(self->effects);
     free(self->is_helped);
     free(self->stale);
     track_free(self->track);
@@ -589,7 +625,7 @@ struct op *sandbox_act(struct sandbox *sandbox, const json_t *request, answer_fn
     self->results = json_array();
     if (!self->results || batch_parse(self, request, err) < 0)
         return op_drop(op);
-    self->settled_action = self->n_actions;
+    self->settled_action = self->acting = self->n_actions;
     self->track = track_new(sandbox, request);
     return op_start(op);
 }

@@ -133,7 +133,7 @@ void checkpoint_machine_of(const struct sandbox *sandbox, struct checkpoint_mach
     };
     snprintf(ret->image_name, sizeof ret->image_name, "%s", sandbox->image_name);
     snprintf(ret->image_hash, sizeof ret->image_hash, "%s", sandbox->image_hash);
-    snprintf(ret->layout, sizeof ret->layout, "%s", sandbox->layout);
+    snprintf(ret->layout, sizeof ret->layout, "%s", sandbox->layout.name);
 }
 
 static int take_parts(struct checkpoint *self, struct sandbox *sandbox, struct guest_saved *saved,

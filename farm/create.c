@@ -99,7 +99,9 @@ static struct sandbox *make(struct farm *farm, const struct principal *who, cons
     snprintf(self->owner, sizeof self->owner, "%s", who->key_id);
     snprintf(self->image_name, sizeof self->image_name, "%s", image->name);
     snprintf(self->image_hash, sizeof self->image_hash, "%s", image->hash);
-    snprintf(self->layout, sizeof self->layout, "%s", json_get_string(json_object_get(request, "keyboard"), "layout", "us"));
+    snprintf(self->layout.name, sizeof self->layout.name, "%s",
+             json_get_string(json_object_get(request, "keyboard"), "layout", "us"));
+    self->layout.is_due = json_object_get(request, "keyboard") != NULL;
     self->charge = *charge;
     self->network = network;
     self->signals_up = image->signals_up;
@@ -119,6 +121,8 @@ static int power_on(struct sandbox *self, struct error *err)
     char name[160];
     snprintf(name, sizeof name, "%s-%s", self->image_name, self->image_hash);
     int r = image_load(&image, farm_cache_dir(self->farm), name, err);
+    if (self->layout.is_due)
+        layout_begin(self);
     if (r == 0)
         r = sandbox_start_guest(self, &image, NULL, err);
     image_deinit(&image);
@@ -132,6 +136,15 @@ static struct checkpoint *find_template(struct sandbox *self)
     return checkpoint_find_template(self->farm, &machine);
 }
 
+/* A template serves every layout. */
+static void come_out_of(struct sandbox *self, struct checkpoint *template)
+{
+    self->layout.is_due = strcmp(template->machine.layout, self->layout.name) != 0;
+    if (self->layout.is_due)
+        layout_begin(self);
+    lineage_start(self, template, NULL, NULL);
+}
+
 /* From a template of just this machine, which is baked first when there is none, or by power-on. */
 static int start(struct sandbox *self, bool is_cold, struct error *err)
 {
@@ -140,7 +153,7 @@ static int start(struct sandbox *self, bool is_cold, struct error *err)
     if (r < 0)
         return r;
     if (template) {
-        lineage_start(self, template, NULL, NULL);
+        come_out_of(self, template);
         return 0;
     }
     if (!is_cold && bake_await(self) == 0) {
@@ -162,7 +175,7 @@ void create_handle_baked(struct sandbox *self, struct checkpoint *template, cons
     if (self->state != SANDBOX_PENDING || self->guest || !self->is_listed)
         return;
     if (template) {
-        lineage_start(self, template, NULL, NULL);
+        come_out_of(self, template);
         return;
     }
     sandbox_set_state(self, SANDBOX_PENDING, "PoweringOn", bake_err->message);

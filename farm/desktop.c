@@ -112,20 +112,15 @@ void desktop_watch_latches(struct sandbox *self)
 int desktop_set_layout(struct sandbox *self, const char *layout, struct error *err)
 {
     struct keymap *keymap = NULL;
-    char name[sizeof self->layout], *variant = NULL;
-    snprintf(name, sizeof name, "%s", layout);
-    size_t end = strlen(name);
-    if (end > 0 && name[end - 1] == ')' && (variant = strchr(name, '('))) {
-        name[end - 1] = '\0';
-        *variant++ = '\0';
-    }
+    char name[sizeof self->layout.name];
+    const char *variant = layout_split(layout, name);
     int r = keymap_new(&keymap, name, variant, err);
     if (r < 0)
         return r;
     keymap_unref(self->keymap);
     self->keymap = keymap;
-    if (layout != self->layout)
-        snprintf(self->layout, sizeof self->layout, "%s", layout);
+    if (layout != self->layout.name)
+        snprintf(self->layout.name, sizeof self->layout.name, "%s", layout);
     if (self->input)
         input_set_keymap(self->input, keymap);
     return 0;
@@ -165,7 +160,7 @@ int desktop_init(struct sandbox *self, struct error *err)
         return error_errno(err, ENOMEM, "making a display");
     if (farm_linger_us(self->farm) >= 0)
         display_set_linger(self->display, farm_linger_us(self->farm));
-    int r = desktop_set_layout(self, *self->layout ? self->layout : "us", err);
+    int r = desktop_set_layout(self, *self->layout.name ? self->layout.name : "us", err);
     struct sink *sink = r == 0 ? sink_qmp_new(loop, GUEST_DEVICE_GPU, submit, self) : NULL;
     if (!sink)
         return r < 0 ? r : error_errno(err, ENOMEM, "making an input");
@@ -313,9 +308,9 @@ json_t *sandbox_display_json(struct sandbox *self)
     /* Nobody may be looking: then this is what the screen was when somebody last did. */
     if (!id || display_geometry(self->display, id, &geometry) != 0)
         geometry = (struct frame_geometry){ .width = self->width, .height = self->height };
-    json_t *up = !self->signals_up ? json_null() : json_boolean(self->guest && guest_is_up(self->guest));
+    json_t *up = !self->signals_up ? json_null() : json_boolean(sandbox_is_up(self));
     return json_pack("{si si ss sb so ss sI sI ss so}", "width", geometry.width, "height", geometry.height,
                      "screen", screens[display_screen(self->display)], "ready", self->console != NULL,
                      "up", up, "agent", inside_state_name(self), "frame", (json_int_t)id, "epoch",
-                     (json_int_t)geometry.epoch, "layout", self->layout, "cursor", desktop_cursor_json(self));
+                     (json_int_t)geometry.epoch, "layout", self->layout.name, "cursor", desktop_cursor_json(self));
 }

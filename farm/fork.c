@@ -255,7 +255,7 @@ static void read_machine(struct sandbox *self, const struct checkpoint_machine *
 {
     snprintf(self->image_name, sizeof self->image_name, "%s", machine->image_name);
     snprintf(self->image_hash, sizeof self->image_hash, "%s", machine->image_hash);
-    snprintf(self->layout, sizeof self->layout, "%s", machine->layout);
+    snprintf(self->layout.name, sizeof self->layout.name, "%s", machine->layout);
     self->charge = (struct charge){ machine->cpus, machine->memory_mib, machine->disk_mib };
     self->network = machine->network;
     self->signals_up = machine->signals_up;

@@ -82,6 +82,8 @@ static void handle_agent_ready(void *data, const json_t *welcome)
     choose(self);
     if (self->agent == link->agent)
         identity_agent_ready(self);
+    if (self->guest && (!self->signals_up || guest_is_up(self->guest)))
+        layout_desktop_is_up(self);
 }
 
 static void handle_agent_lost(void *data)
@@ -166,6 +168,7 @@ void inside_deinit(struct sandbox *self)
 
 void inside_disconnect(struct sandbox *self)
 {
+    layout_forget(self);
     self->agent = NULL;
     for (int i = 0; i < INSIDE_LINKS; i++) {
         if (self->links[i].retry)

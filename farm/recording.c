@@ -161,7 +161,7 @@ static void note_machine(struct recording *self, const struct sandbox *sandbox)
     auto_json json_t *machine =
         json_pack("{s{ss} s{ss ss} s{si si} ss s{ss}}", "image", "uri", sandbox->image_name, "resourceLimits", "cpu",
                   cpu, "memory", memory, "display", "width", sandbox->width, "height", sandbox->height, "network",
-                  machine_network_name(sandbox->network), "keyboard", "layout", sandbox->layout);
+                  machine_network_name(sandbox->network), "keyboard", "layout", sandbox->layout.name);
     json_object_update(self->machine, machine);
     for (size_t i = 0; i < ARRAY_LEN(kept); i++)
         json_object_set(self->machine, kept[i], json_object_get(sandbox->request, kept[i]));

@@ -10,6 +10,7 @@
 #include "farm/identity.h"
 #include "farm/image.h"
 #include "farm/inside.h"
+#include "farm/layout.h"
 #include "farm/keys.h"
 #include "farm/lineage.h"
 #include "farm/sandbox.h"
@@ -102,7 +103,7 @@ struct sandbox {
 
     struct input *input;
     struct keymap *keymap;
-    char layout[32];
+    struct layout layout;
     bool is_reset_due;   /* what the guest holds is unknown; it cannot be told while it stands still */
     struct list held_input; /* waits until a checkpoint is taken */
     struct timer *latch; /* releases keys that were left held */
@@ -145,6 +146,8 @@ int sandbox_adopt(struct sandbox *self, const json_t *doc);
 void sandbox_begin_again(struct sandbox *self);
 /* The journal's document. New reference. */
 json_t *sandbox_document(const struct sandbox *self);
+/* The guest says that its desktop is up, and it has the sandbox's keyboard layout. */
+bool sandbox_is_up(const struct sandbox *self);
 /* Takes it out of the farm's list and journal, ends its operations. */
 void sandbox_unlist(struct sandbox *self);
 

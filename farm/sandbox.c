@@ -130,6 +130,7 @@ struct sandbox *sandbox_unref(struct sandbox *self)
         return NULL;
     /* First the guest: it answers what is under way, and those callbacks use the desktop. */
     self->guest = guest_free(self->guest);
+    layout_deinit(self);
     inside_deinit(self);
     identity_forget(self);
     self->jobs = jobs_free(self->jobs);
@@ -303,6 +304,8 @@ int sandbox_patch_metadata(struct sandbox *self, const json_t *patch, struct err
 int sandbox_set_layout(struct sandbox *self, const char *layout, struct error *err)
 {
     int r = desktop_set_layout(self, layout, err);
+    if (r == 0)
+        layout_is_told(self);
     return r < 0 ? r : farm_store(self->farm, self, err);
 }
 
@@ -392,7 +395,14 @@ static void handle_up(void *data, bool is_up)
     struct sandbox *self = data;
     log_info("%s: the desktop is %s", self->id, is_up ? "up" : "down");
     if (is_up)
+        layout_desktop_is_up(self);
+    if (sandbox_is_up(self))
         wait_desktop_is_up(self);
+}
+
+bool sandbox_is_up(const struct sandbox *self)
+{
+    return self->guest && guest_is_up(self->guest) && !self->layout.is_due;
 }
 
 static const struct guest_ops guest_ops = {
@@ -476,7 +486,7 @@ int sandbox_start(struct sandbox *self, const struct image *image, struct error 
 json_t *sandbox_document(const struct sandbox *self)
 {
     json_t *identity = self->guest ? guest_identity(self->guest) : NULL;
-    return json_pack("{so ss ss ss ss sO ss ss sI sI sI sI sI ss sb ss si si sI ss so so sb}", "idle", use_json(self), "owner", self->owner,
+    return json_pack("{so ss ss ss ss sO ss ss sI sI sI sI sI ss sb ss si si sI ss so so sb sb}", "idle", use_json(self), "owner", self->owner,
                      "state", state_names[self->state], "reason", self->reason, "message",
                      self->message, "request", self->request, "image", self->image_name, "image_hash",
                      self->image_hash, "created_us", (json_int_t)self->created_us, "expires_us",
@@ -485,8 +495,9 @@ json_t *sandbox_document(const struct sandbox *self)
                      (json_int_t)self->charge.disk_mib, "network",
                      machine_network_name(self->network), "signals_up", self->signals_up, "agent",
                      inside_kind_name(self->agent_kind), "width", self->width, "height",
-                     self->height, "uid", (json_int_t)self->uid, "layout", self->layout, "guest",
-                     identity ? identity : json_null(), "lineage", lineage_json(self), "hidden", self->is_hidden);
+                     self->height, "uid", (json_int_t)self->uid, "layout", self->layout.name, "guest",
+                     identity ? identity : json_null(), "lineage", lineage_json(self), "hidden", self->is_hidden, "layout_due",
+                     self->layout.is_due);
 }
 
 static void read_document(struct sandbox *self, const json_t *doc)
@@ -494,7 +505,8 @@ static void read_document(struct sandbox *self, const json_t *doc)
     snprintf(self->owner, sizeof self->owner, "%s", json_get_string(doc, "owner", ""));
     snprintf(self->image_name, sizeof self->image_name, "%s", json_get_string(doc, "image", ""));
     snprintf(self->image_hash, sizeof self->image_hash, "%s", json_get_string(doc, "image_hash", ""));
-    snprintf(self->layout, sizeof self->layout, "%s", json_get_string(doc, "layout", "us"));
+    snprintf(self->layout.name, sizeof self->layout.name, "%s", json_get_string(doc, "layout", "us"));
+    self->layout.is_due = json_get_bool(doc, "layout_due", false);
     self->created_us = json_get_int(doc, "created_us", self->created_us);
     self->expires_us = json_get_int(doc, "expires_us", 0);
     self->charge = (struct charge){ json_get_int(doc, "cpus", 0), json_get_int(doc, "memory_mib", 0),

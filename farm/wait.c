@@ -200,7 +200,7 @@ static void begin(struct op *op)
     struct sandbox *sandbox = op->sandbox;
     self->started_us = clock_now_us();
     if (self->purpose != WAIT_FOR_UP || !sandbox->signals_up ||
-        (sandbox->guest && guest_is_up(sandbox->guest))) {
+        sandbox_is_up(sandbox)) {
         wait_for_screen(self);
         return;
     }

@@ -137,8 +137,6 @@ test('what cannot be waited for is refused by name', options, async () => {
     assert.equal(await refused('wait', { for: 'text' }), '400 missing_field');
     assert.equal(await refused('wait', { for: 'change', absent: true }), '400 bad_value');
     assert.equal(await refused('wait', { for: 'tea' }), '400 bad_value');
-    /* The probe's agent knows no desktop: said at once, not after the time. */
-    assert.match(await refused('wait', { for: 'window', text: 'x' }), /^50[13] (unsupported|not_ready)$/);
 });
 
 test('a picture is found in any space', options, async () => {

@@ -1,5 +1,7 @@
 /* farm/: amounts, images, the journal and keys. Sandboxes are tested on real guests (tests/integration). */
 #include "base/fs.h"
+#include "farm/effect.h"
+#include "farm/layout.h"
 #include "farm/image.h"
 #include "farm/journal.h"
 #include "farm/keys.h"
@@ -171,4 +173,56 @@ Test(image, files_outside_its_directory_are_refused, .init = make_dir, .fini = r
     struct error err = { 0 };
     write_image("{\"hash\":\"1\",\"kernel\":\"../../../etc/passwd\"}");
     cr_assert(lt(int, image_load(&image, dir, "real", &err), 0));
+}
+
+/* --- What an action came to ---------------------------------------------------------------------- */
+
+static void check_effect(const struct effect *effect, const char *result, bool is_failed, const char *expected)
+{
+    auto_json json_t *value = json_loads(result, 0, NULL);
+    effect_put(effect, value, 9000, is_failed);
+    cr_expect(eq(str, (char *)(uintptr_t)json_get_string(value, "effect", ""), (char *)(uintptr_t)expected), "%s", result);
+}
+
+Test(effect, says_what_was_seen)
+{
+    struct effect none = { 0 }, sent = { 0 }, seen = { 0 };
+    effect_begin(&sent, 1000);
+    effect_begin(&seen, 1000);
+    effect_begin(&seen, 2000); /* the first event counts */
+    effect_damage(&none, 1500, 3);
+    effect_damage(&sent, 900, 3); /* captured before */
+    effect_damage(&sent, 1500, 0); /* only blinkers */
+    effect_damage(&seen, 1500, 3);
+    effect_damage(&seen, 1700, 1);
+    check_effect(&none, "{}", false, "confirmed");
+    check_effect(&none, "{\"result\":\"timed_out\"}", false, "no_visible_effect");
+    check_effect(&none, "{}", true, "refused");
+    check_effect(&sent, "{}", false, "no_visible_effect");
+    check_effect(&sent, "{\"confirmed\":true}", false, "confirmed");
+    check_effect(&sent, "{}", true, "partial");
+    check_effect(&seen, "{}", false, "confirmed");
+    check_effect(&seen, "{}", true, "partial");
+    auto_json json_t *result = json_object();
+    effect_put(&seen, result, 9000, false);
+    cr_assert(eq(i64, json_get_int(result, "watched_us", 0), 8000));
+    cr_assert(eq(i64, json_get_int(result, "first_damage_us", 0), 1500));
+    cr_assert(eq(i64, json_get_int(result, "last_damage_us", 0), 1700));
+    cr_assert(eq(i64, json_get_int(result, "damaged_tiles", 0), 4));
+}
+
+Test(layout, has_a_name_and_perhaps_a_variant)
+{
+    static const struct {
+        const char *layout, *name, *variant;
+    } rows[] = {
+        { "de", "de", "" }, { "de(nodeadkeys)", "de", "nodeadkeys" }, { "", "", "" }, { "(", "(", "" },
+        { "de(x", "de(x", "" }, { "()", "", "" }, { "a23456789012345678901234567(abc)", "a23456789012345678901234567(abc", "" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char name[32];
+        const char *variant = layout_split(rows[i].layout, name);
+        cr_expect(eq(str, name, (char *)(uintptr_t)rows[i].name), "%s", rows[i].layout);
+        cr_expect(eq(str, (char *)(uintptr_t)variant, (char *)(uintptr_t)rows[i].variant), "%s", rows[i].layout);
+    }
 }

@@ -14,8 +14,8 @@ const KEPT = [
     { image: 'debian-xfce', network: 'nat' },
 ];
 
-/** A create's fields that do not change the machine. */
-const PLAIN = new Set(['metadata', 'timeout', 'recording', 'network', 'boot', 'name']);
+/** A create's fields that do not change the machine; its layout a guest is given when it is up. */
+const PLAIN = new Set(['metadata', 'timeout', 'recording', 'network', 'boot', 'name', 'keyboard']);
 
 /** What a kept template belongs to: a build of the image, a network, a version of QEMU, an accelerator. */
 function templatePath({ image, network }, { accel, qemu }) {

@@ -93,6 +93,7 @@ static int type(struct write *w)
     return type_with(w, false, false);
 }
 
+/* Both are on by default, says the table of supported actions; the older sample program's press_enter is not. */
 static int type_text_at(struct write *w)
 {
     bool has;

@@ -2,8 +2,22 @@
 export type Dialect = 'anthropic' | 'openai' | 'gemini' | 'ui_tars' | 'osworld';
 export interface Action { type: string; [field: string]: unknown }
 export interface Size { width: number; height: number }
+export type Effect = 'confirmed' | 'no_visible_effect' | 'partial' | 'refused';
+export interface Result {
+    index: number;
+    type: string;
+    effect: Effect;
+    first_damage_us?: number;
+    last_damage_us?: number;
+    damaged_tiles?: number;
+    watched_us?: number;
+    characters?: number;
+    route?: 'keys' | 'guest_keymap';
+    [field: string]: unknown;
+}
+export interface Window { id: string | number; title: string; class: string; active: boolean; [field: string]: unknown }
 export interface Seen {
-    results: Array<{ index: number; type: string; [field: string]: unknown }>;
+    results: Result[];
     settle?: { result: string; first_ms?: number; last_ms?: number; waited_ms: number };
     image?: Size & { id: string; frame: number; format: string; bytes: Uint8Array };
     frame: number;
@@ -34,6 +48,9 @@ export class Sandbox {
     screenshot(query?: Record<string, unknown>): Promise<Uint8Array>;
     tools(dialect: Dialect, query?: Record<string, unknown>): Promise<{ tools: any[]; image: Size }>;
     say(dialect: Dialect, said: unknown, query?: Record<string, unknown>): Promise<any>;
+    windows(): Promise<Window[]>;
+    setLayout(layout: string, variant?: string): Promise<any>;
+    read(path: string): Promise<Uint8Array>;
     exec(command: string, options?: Record<string, unknown>): Promise<{ exitCode: number; result: string }>;
     fork(options?: Record<string, unknown>): Promise<any>;
 }

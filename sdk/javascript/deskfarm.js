@@ -112,6 +112,21 @@ export class Sandbox {
         return this.farm.call('POST', `${this.path}/desktop/dialects/${dialect}`, { body: said, query });
     }
 
+    /** What is open in the desktop. */
+    async windows() {
+        return (await this.farm.call('GET', `${this.path}/desktop/windows`)).items;
+    }
+
+    /** The keyboard's layout, also the guest's own. Texts arrive whatever it is. */
+    setLayout(layout, variant) {
+        return this.farm.call('PUT', `${this.path}/desktop/keyboard`, { body: { layout, variant, apply: true } });
+    }
+
+    /** A file of the guest. */
+    read(path) {
+        return this.farm.call('GET', `/daytona/toolbox/${this.id}/files/download`, { query: { path }, accept: '*/*' });
+    }
+
     /** Runs a command by a shell in the guest: {exitCode, result}. */
     exec(command, options = {}) {
         return this.farm.call('POST', `/daytona/toolbox/${this.id}/process/execute`, { body: { command, ...options } });

@@ -130,6 +130,20 @@ class Sandbox:
         wants to be sent next."""
         return self.farm.call("POST", f"{self.path}/desktop/dialects/{dialect}", said, query)
 
+    def windows(self) -> List[Json]:
+        """What is open in the desktop: id, title, class, active and more."""
+        return self.farm.call("GET", self.path + "/desktop/windows")["items"]
+
+    def set_layout(self, layout: str, variant: str = "", apply: bool = True) -> Json:
+        """The keyboard's layout; with apply also the guest's own. Texts arrive whatever it is."""
+        body = {"layout": layout, "apply": True, **({"variant": variant} if variant else {})} if apply else {
+            "layout": f"{layout}({variant})" if variant else layout}
+        return self.farm.call("PUT", self.path + "/desktop/keyboard", body)
+
+    def read(self, path: str) -> bytes:
+        """A file of the guest."""
+        return self.farm.call("GET", f"/daytona/toolbox/{self.id}/files/download", query={"path": path}, accept="*/*")
+
     def exec(self, command: str, **options: Any) -> Json:
         """Runs a command by a shell in the guest: {"exitCode", "result"}."""
         path = f"/daytona/toolbox/{self.id}/process/execute"

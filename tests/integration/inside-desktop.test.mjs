@@ -3,9 +3,14 @@
  * text in any script. One debian-xfce guest for all of it.
  */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { corpusFor, corpusLayouts, splitLayout } from './lib/corpus.mjs';
 import { Daemon, lacksImage } from './lib/daemon.mjs';
+import { decodePng } from './lib/png.mjs';
 import { createDesktop } from './lib/templates.mjs';
 import { Shell } from './lib/shell.mjs';
 import { eventually } from './lib/wait.mjs';
@@ -41,7 +46,7 @@ const read = async (node) => (await call('GET', `a11y/node/${node}`, { query: { 
 before(async () => {
     if (skip)
         return;
-    daemon = await Daemon.start();
+    daemon = await Daemon.start({ args: ['--no-recording=no'] });
     client = daemon.client();
     sandbox = await createDesktop(client);
     shell = await Shell.open(path.join(daemon.sandboxDir(sandbox.id), 'console.sock'));
@@ -59,6 +64,35 @@ test('before the desktop is up it says so, and then it works', options, async ()
     await call('POST', 'wait', { body: { for: 'up', max_ms: 240000 }, ms: 260000 });
     const { items } = await eventually('a list of windows', () => call('GET', 'windows'), { ms: WAIT, every: 500 });
     assert.deepEqual(items.map(({ type }) => type).sort(), ['desktop', 'dock', 'dock']);
+});
+
+const example = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../sdk/python/examples/scripted.py');
+
+/* What the script writes, and where. */
+const paragraph = 'The quick brown fox jumps over the lazy dog.\nСъешь ещё этих мягких французских булок.\n天地玄黃,宇宙洪荒。\n';
+
+test('the scripted model opens the editor, writes three scripts and saves; the recording shows it', options, async () => {
+    const { stdout } = await promisify(execFile)('python3', [example, '--sandbox', sandbox.id],
+        { env: { ...process.env, DESKFARM_URL: daemon.url }, timeout: 240000 });
+    assert.equal(stdout.trim(), 'saved as /home/user/three scripts.txt');
+    const file = await client.call('GET', `/daytona/toolbox/${sandbox.id}/files/download`, { query: { path: '/home/user/three scripts.txt' } });
+    assert.equal(file.body.toString(), paragraph);
+
+    const { recording } = await client.get(sandbox.id);
+    const { items } = (await client.call('GET', `/v1/recordings/${recording.id}/actions`)).json;
+    const done = items.filter((item) => item.action);
+    assert.deepEqual(done.map(({ action }) => action.type), ['click', 'type', 'key', 'key', 'type', 'key', 'key', 'screenshot']);
+    assert.deepEqual(done.map((item) => item.outcome), done.map(() => 'done'));
+    assert.equal(done[1].action.text, paragraph);
+    assert.equal(done[1].effect, 'confirmed');
+    /* Every picture before and after an action is there again, exact. */
+    const pixels = [];
+    for (const frame of [...new Set(done.flatMap(({ before, after }) => [before, after]))]) {
+        const answer = await client.call('GET', `/v1/recordings/${recording.id}/frame`, { query: { frame } });
+        assert.equal(JSON.parse(answer.headers['x-deskfarm-result']).exact, true, `frame ${frame}`);
+        pixels.push(decodePng(answer.body).data.toString('latin1'));
+    }
+    assert.ok(new Set(pixels).size >= 5, `${new Set(pixels).size} different pictures`);
 });
 
 test('the clipboard goes both ways, with emoji and a megabyte', options, async () => {
@@ -158,7 +192,7 @@ for (const [name, text] of Object.entries(corpus)) {
         await call('POST', `a11y/node/${area}/value`, { body: { text: '' } });
         await call('POST', `a11y/node/${area}/focus`);
         const { results: [result] } = await act({ type: 'type', text });
-        assert.equal(result.characters, [...text].length);
+        assert.deepEqual([result.characters, result.effect], [[...text].length, 'confirmed']);
         await holds(text);
     });
 }
@@ -196,6 +230,23 @@ test('the layout of the guest follows, and text stays exact', options, async () 
     } finally {
         await call('PUT', 'keyboard', { body: { layout: 'us', apply: true } });
     }
+});
+
+for (const layout of corpusLayouts)
+    test(`the corpus in a GTK text field under ${layout}`, options, async () => {
+        const { name, variant } = splitLayout(layout);
+        await call('PUT', 'keyboard', { body: { layout: name, variant: variant || undefined, apply: true } });
+        for (const { name: what, text } of corpusFor(layout)) {
+            await call('POST', `a11y/node/${area}/value`, { body: { text: '' } });
+            await call('POST', `a11y/node/${area}/focus`);
+            const { results: [result] } = await act({ type: 'type', text });
+            assert.equal(result.characters, [...text].length, what);
+            await holds(text, what);
+        }
+    });
+
+test('the layout that it had comes back', options, async () => {
+    assert.equal((await call('PUT', 'keyboard', { body: { layout: 'us', apply: true } })).layout, 'us');
 });
 
 test('a menu is opened and an item of it invoked', options, async () => {

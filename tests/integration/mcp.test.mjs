@@ -25,7 +25,44 @@ async function connect(make) {
     return client;
 }
 
+/* One of each. What the guest gets of them, apart from motion. */
+const everyAction = [
+    { type: 'move', x: 300, y: 300 }, { type: 'click', x: 310, y: 320, button: 'right' },
+    { type: 'button_down', x: 100, y: 100 }, { type: 'button_up', x: 140, y: 100 },
+    { type: 'drag', path: [[10, 20], [200, 220]] }, { type: 'scroll', x: 50, y: 60, direction: 'down', amount: 2 },
+    { type: 'key', keys: 'ctrl+a' }, { type: 'key_down', keys: 'shift' }, { type: 'key_up', keys: 'shift' },
+    { type: 'hold_key', keys: 'b', duration_ms: 30 }, { type: 'type', text: 'ü 漢' }, { type: 'wait', duration_ms: 1 },
+    { type: 'wait_for', first_ms: 0, quiet_ms: 50 }, { type: 'screenshot' },
+    { type: 'zoom', region: { x: 0, y: 0, width: 64, height: 48 } }, { type: 'cursor_position' }, { type: 'release_all' },
+];
+const everyEffect = [
+    'right+ 310,320', 'right- 310,320', 'left+ 100,100', 'left- 140,100', 'left+ 10,20', 'left- 200,220', 'wheel', 'wheel',
+    'Control_L+', 'a+', 'a-', 'Control_L-', 'Shift_L+', 'Shift_L-', 'b+', 'b-',
+];
+const storyOf = (events) => events.flatMap((e) => e.ev === 'button' ? [`${{ 1: 'left', 3: 'right' }[e.button]}${e.down ? '+' : '-'} ${e.x},${e.y}`]
+    : e.ev === 'wheel' ? ['wheel'] : e.ev === 'key' && !e.repeat ? [e.keysym + (e.down ? '+' : '-')] : []);
+
 for (const [name, make] of Object.entries(transports)) {
+    test(`every action over ${name}`, options, async () => {
+        const mcp = await connect(make);
+        try {
+            const tool = (await mcp.listTools()).tools.find((one) => one.name === 'desktop_actions');
+            const known = tool.inputSchema.properties.actions.items.oneOf.map((one) => one.properties.type.const);
+            assert.deepEqual(everyAction.map(({ type }) => type).sort(), known.sort(), 'the test knows every action');
+            const mark = farm.probe.mark();
+            const acted = await mcp.callTool({ name: 'desktop_actions', arguments: { id: farm.id, actions: everyAction, settle: { first_ms: 50 } } });
+            assert.ok(!acted.isError, acted.content[0].text);
+            assert.deepEqual(acted.structuredContent.results.map((r) => r.type), everyAction.map(({ type }) => type));
+            assert.equal(acted.structuredContent.results[10].characters, 3);
+            const events = await farm.probe.received(farm.client, mark);
+            assert.deepEqual(storyOf(events).slice(0, everyEffect.length), everyEffect);
+            assert.equal(events.filter((e) => e.ev === 'key' && e.down).map((e) => e.text).join(''), 'bü 漢');
+            assert.deepEqual([...(await farm.probe.held()).keys], []);
+        } finally {
+            await mcp.close();
+        }
+    });
+
     test(`a desktop is driven over ${name}`, options, async () => {
         const mcp = await connect(make);
         try {

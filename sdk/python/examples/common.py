@@ -18,9 +18,9 @@ def post(url, body, headers):
         return json.load(answer)
 
 
-def arguments(text):
+def arguments(text, needs_task=True):
     parser = argparse.ArgumentParser(description=text)
-    parser.add_argument("task", help="what the model shall do")
+    parser.add_argument("task", nargs=None if needs_task else "?", help="what the model shall do")
     parser.add_argument("--image", default="debian-xfce", help="of the desktop")
     parser.add_argument("--sandbox", help="an existing desktop instead of a new one")
     parser.add_argument("--turns", type=int, default=100, help="at most so many")

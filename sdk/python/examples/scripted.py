@@ -1,0 +1,74 @@
+"""A task by a model that is no model: it says what a script says, in Anthropic's language, and needs no network.
+
+The loop is that of anthropic_loop.py; only the call to the model is another. The script opens the editor, writes a
+paragraph in three scripts, saves it and leaves. DESKFARM_URL names the farm.
+"""
+
+import re
+import time
+
+from common import arguments, desktop
+
+TEXT = "The quick brown fox jumps over the lazy dog.\nСъешь ещё этих мягких французских булок.\n天地玄黃,宇宙洪荒。\n"
+NAME = "/home/user/three scripts.txt"
+
+EDITOR, SAVE_AS = r"Mousepad$", r"^Save"
+
+
+def tool(name, **given):
+    return {"type": "tool_use", "id": "", "name": name, "toolset_name": "computer", "input": given}
+
+
+# What is seen before it is said (the title of the active window; None: anything), and what is said.
+SCRIPT = [
+    (None, [tool("left_click", coordinate=[760, 777])]),
+    (EDITOR, [tool("type", text=TEXT), tool("key", text="ctrl+s")]),
+    (SAVE_AS, [tool("key", text="ctrl+a"), tool("type", text=NAME), tool("key", text="Return")]),
+    (r"three scripts.*Mousepad$", [tool("key", text="ctrl+q"), tool("screenshot")]),
+]
+
+
+class ScriptedModel:
+    """Says one step of the script per call. Its eyes are the list of windows instead of the screenshot."""
+
+    def __init__(self, box, script, patience_s=120):
+        self.box, self.steps, self.patience_s = box, list(script), patience_s
+
+    def __call__(self, tools, messages):
+        if not self.steps:
+            return {"stop_reason": "end_turn", "content": [{"type": "text", "text": "saved as " + NAME}]}
+        seen, calls = self.steps.pop(0)
+        if seen:
+            self.look_for(seen)
+        content = [{**call, "id": f"toolu_{len(messages)}_{i}"} for i, call in enumerate(calls)]
+        return {"stop_reason": "tool_use", "content": content}
+
+    def look_for(self, title):
+        end = time.monotonic() + self.patience_s
+        while not any(w.get("active") and re.search(title, w.get("title") or "") for w in self.box.windows()):
+            if time.monotonic() > end:
+                raise SystemExit(f"no window {title} within {self.patience_s} s; there are "
+                                 f"{[w.get('title') for w in self.box.windows()]}")
+            time.sleep(0.3)
+
+
+def main():
+    options = arguments(__doc__, needs_task=False)
+    with desktop(options) as box:
+        tools = box.tools("anthropic")["tools"]
+        model = ScriptedModel(box, SCRIPT)
+        messages = [{"role": "user", "content": options.task or "write something in three scripts"}]
+        for _ in range(options.turns):
+            said = model(tools, messages)
+            messages.append({"role": "assistant", "content": said["content"]})
+            if said["stop_reason"] != "tool_use":
+                break
+            done = box.say("anthropic", said)
+            messages.append(done)
+            for result in done["content"]:
+                if result.get("is_error"):
+                    raise SystemExit(f"it failed: {result['content']}")
+        print("".join(block.get("text", "") for block in said["content"]))
+
+
+main()

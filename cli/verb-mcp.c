@@ -1,5 +1,6 @@
 /* deskfarm mcp: the Model Context Protocol over standard input and output. Each line is a message that goes to the
- * daemon's /mcp as it is, and what is answered is a line. */
+ * daemon's /mcp as it is, and what is answered is a line; of a long call that wants to hear of its progress each
+ * notification is one too, before the answer. */
 #include "cli/verbs.h"
 
 #include "base/json.h"
@@ -23,6 +24,13 @@ static void print_failure(const json_t *message)
     fflush(stdout);
 }
 
+static void print_line(const char *text, size_t size)
+{
+    fwrite(text, 1, size, stdout);
+    putchar('\n');
+    fflush(stdout);
+}
+
 static void handle_line(struct cli *cli, const char *line, size_t size)
 {
     struct reply reply;
@@ -39,16 +47,14 @@ static void handle_line(struct cli *cli, const char *line, size_t size)
     size_t n = reply.text.size;
     while (n > 0 && strchr("\r\n", reply.text.data[n - 1]))
         n--;
-    if (n > 0) {
-        fwrite(reply.text.data, 1, n, stdout);
-        putchar('\n');
-        fflush(stdout);
-    }
+    if (n > 0)
+        print_line((const char *)reply.text.data, n);
     reply_deinit(&reply);
 }
 
 static int run(struct cli *cli, struct request *request maybe_unused)
 {
+    cli->on_event = print_line;
     char *line = NULL;
     size_t capacity = 0;
     ssize_t n;

@@ -133,19 +133,25 @@ for (const [name, make] of Object.entries(transports)) {
     });
 }
 
-test('a long call tells its progress, and its result last', options, async () => {
+for (const [i, name] of ['streamable HTTP', 'standard input and output'].entries())
+    test(`a long call over ${name} tells its progress, and its result last`, options, async () => {
+        const mcp = await connect(transports[name]);
+        const told = [], x = 40 + i;
+        const call = mcp.callTool({ name: 'desktop_wait', arguments: { id: farm.id, for: 'pixel', x, y: 40, color: '#abcdef', max_ms: 60000 } },
+            undefined, { onprogress: (progress) => {
+                told.push(progress);
+                if (told.length === 2)
+                    farm.probe.fill(x, 40, 1, 1, '#abcdef');
+            } });
+        const { structuredContent } = await call;
+        assert.equal(structuredContent.result, 'found');
+        assert.ok(told.length >= 2 && told[1].progress > told[0].progress && told[0].total === 60, JSON.stringify(told));
+        await mcp.close();
+    });
+
+test('a call that is given up ends in the daemon too', options, async () => {
     const mcp = await connect(transports['streamable HTTP']);
-    const told = [];
-    const call = mcp.callTool({ name: 'desktop_wait', arguments: { id: farm.id, for: 'pixel', x: 40, y: 40, color: '#abcdef', max_ms: 60000 } },
-        undefined, { onprogress: (progress) => {
-            told.push(progress);
-            if (told.length === 2)
-                farm.probe.fill(40, 40, 1, 1, '#abcdef');
-        } });
-    const { structuredContent } = await call;
-    assert.equal(structuredContent.result, 'found');
-    assert.ok(told.length >= 2 && told[1].progress > told[0].progress && told[0].total === 60, JSON.stringify(told));
-    /* One that is given up ends there too: the next one is not held up by it. */
+    /* The next one is not held up by it. */
     const given = new AbortController();
     const aborted = mcp.callTool({ name: 'desktop_wait', arguments: { id: farm.id, for: 'pixel', x: 40, y: 40, color: '#000000', max_ms: 60000 } },
         undefined, { signal: given.signal, onprogress: () => given.abort() });

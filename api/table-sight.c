@@ -75,7 +75,7 @@ const struct api_field api_marks_body[] = {
     { .name = "sources", .type = API_ARRAY, .min = 1, .max = 2,
       .element = &(const struct api_field){ .type = API_STRING, .values = VALUES{ "text", "accessibility", NULL } },
       .text = "What is marked: lines of text that are read off the screen, and controls that the guest's programs "
-              "tell of. Default: both, without accessibility where the guest has none." },
+              "tell of. Default: both, without accessibility where the guest has none or is late: see `accessibility` of the answer." },
     REGION("Only what lies here."),
     SPACE,
     { .name = "limit", .type = API_INTEGER, .min = 1, .max = 500, .fallback = "200", .text = "At most so many." },
@@ -96,9 +96,19 @@ static const struct api_field mark_fields[] = {
     END,
 };
 
+static const struct api_field nodes_fields[] = {
+    { .name = "state", .type = API_STRING, .values = VALUES{ "complete", "partial", "late", "missing", NULL },
+      .text = "What the guest's programs told: all; not all; nothing in time; nothing, there is nobody to ask." },
+    { .name = "message", .type = API_STRING, .text = "Why not all." },
+    { .name = "silent", .type = API_ARRAY, .element = &(const struct api_field){ .type = API_STRING },
+      .text = "The programs that did not answer." },
+    END,
+};
+
 const struct api_field api_marks_result[] = {
     { .name = "marks", .type = API_ARRAY, .text = "The boxes.",
       .element = &(const struct api_field){ .type = API_OBJECT, .fields = mark_fields } },
+    { .name = "accessibility", .type = API_OBJECT, .fields = nodes_fields, .text = "When it was asked." },
     { .name = "image", .type = API_OBJECT, .text = "The picture, as in `desktop_screenshot`." },
     FRAME,
     SCREEN,

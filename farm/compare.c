@@ -7,7 +7,6 @@
 #include "farm/change.h"
 #include "farm/find.h"
 #include "farm/sandbox-impl.h"
-#include "farm/shot.h"
 
 #include <errno.h>
 
@@ -18,10 +17,8 @@ struct job {
 };
 
 struct compare {
-    struct op op;
+    struct find_op look;
     int64_t since, until;
-    struct screen_wait *screen;
-    struct frame *now;
     struct job *job;
 };
 
@@ -45,26 +42,27 @@ static void handle_compared(void *data)
     struct compare *self = job->compare;
     if (self) {
         self->job = NULL;
-        json_object_set_new(self->op.body, "difference", json_real(job->result.seen));
-        json_object_set_new(self->op.body, "changed_share", json_real(job->result.changed));
-        json_object_set_new(self->op.body, "color", json_real(job->result.color));
-        find_finish(&self->op, self->now, &(struct answer){ 0 });
+        json_t *body = self->look.op.body;
+        json_object_set_new(body, "difference", json_real(job->result.seen));
+        json_object_set_new(body, "changed_share", json_real(job->result.changed));
+        json_object_set_new(body, "color", json_real(job->result.color));
+        find_finish(&self->look.op, &(struct answer){ 0 });
     }
     job_free(job);
 }
 
 static void tell_known(struct compare *self, const char *known, pixman_region32_t *changes)
 {
-    json_object_set_new(self->op.body, "known", json_string(known));
-    json_object_set_new(self->op.body, "changed", change_rects_json(changes));
+    json_object_set_new(self->look.op.body, "known", json_string(known));
+    json_object_set_new(self->look.op.body, "changed", change_rects_json(changes));
 }
 
 static int start_job(struct compare *self, struct frame *then, struct error *err)
 {
     struct job *job = calloc(1, sizeof *job);
     if (job) {
-        *job = (struct job){ .compare = self, .then = frame_ref(then), .now = frame_ref(self->now) };
-        if (worker_submit(farm_pool(self->op.sandbox->farm), WORK_LATENCY, work, handle_compared, job) == 0) {
+        *job = (struct job){ .compare = self, .then = frame_ref(then), .now = frame_ref(self->look.frame) };
+        if (worker_submit(farm_pool(self->look.op.sandbox->farm), WORK_LATENCY, work, handle_compared, job) == 0) {
             self->job = job;
             return 0;
         }
@@ -73,16 +71,16 @@ static int start_job(struct compare *self, struct frame *then, struct error *err
     return error_errno(err, ENOMEM, "comparing frames");
 }
 
-static int run(struct compare *self, struct error *err)
+static int look(struct op *op, struct error *err)
 {
-    struct display *display = self->op.sandbox->display;
-    display_flush(display);
+    struct compare *self = (struct compare *)op;
+    struct display *display = op->sandbox->display;
     struct frame *now = self->until ? display_frame_by_id(display, self->until) : display_frame(display);
     pixman_region32_t changes;
     int r = 0;
     if (!now)
         return error_set(err, ERROR_UNKNOWN_FRAME, "until: the pixels of frame %lld are not kept", (long long)self->until);
-    self->now = frame_ref(now);
+    self->look.frame = frame_ref(now);
     struct rect all = { 0, 0, now->width, now->height };
     struct frame *then = self->since == now->id ? now : display_frame_by_id(display, self->since);
     pixman_region32_init(&changes);
@@ -93,53 +91,27 @@ static int run(struct compare *self, struct error *err)
     if (is_comparable)
         r = start_job(self, then, err);
     else
-        find_finish(&self->op, now, &(struct answer){ 0 });
+        find_finish(op, &(struct answer){ 0 });
     return r;
-}
-
-static void handle_screen(void *data, const struct error *screen_err)
-{
-    struct compare *self = data;
-    struct error err = { 0 };
-    self->screen = NULL;
-    if (screen_err)
-        op_fail(&self->op, screen_err);
-    else if (run(self, &err) < 0)
-        op_fail(&self->op, &err);
-}
-
-static void begin(struct op *op)
-{
-    struct compare *self = (struct compare *)op;
-    struct error err = { 0 };
-    self->screen = screen_wait_start(op->sandbox, handle_screen, self);
-    if (!self->screen) {
-        error_errno(&err, ENOMEM, "comparing frames");
-        op_fail(op, &err);
-    }
 }
 
 static void stop(struct op *op, bool is_aborted maybe_unused)
 {
     struct compare *self = (struct compare *)op;
-    self->screen = screen_wait_cancel(self->screen);
+    find_stop(op);
     if (self->job)
         self->job->compare = NULL;
     self->job = NULL;
 }
 
-static void deinit(struct op *op)
-{
-    frame_unref(((struct compare *)op)->now);
-}
-
 struct op *sandbox_compare(struct sandbox *sandbox, const json_t *params, answer_fn done, void *data, struct error *err)
 {
-    static const struct op_impl impl = { .begin = begin, .stop = stop, .deinit = deinit, .runs_paused = true };
+    static const struct op_impl impl = { .begin = find_begin, .stop = stop, .deinit = find_deinit, .runs_paused = true };
     struct op *op = op_new(sizeof(struct compare), &impl, sandbox, done, data, err);
     if (!op)
         return NULL;
     struct compare *self = (struct compare *)op;
+    self->look.look = look;
     self->since = json_get_int(params, "since", 0);
     self->until = json_get_int(params, "until", 0);
     return op_start(op);

@@ -2,13 +2,13 @@
  *
  * Boxes come from the text on the screen and from the guest's accessibility tree (interactive roles that are
  * showing), in this order of preference: a text inside a control is that control's. When the caller names no
- * sources, a guest without accessibility is no error. Drawing and encoding run on a worker. */
+ * sources, a guest without accessibility is no error; the answer says how complete its word is. Drawing and encoding
+ * run on a worker. */
 #include "display/overlay.h"
 #include "farm/find.h"
 #include "farm/helper.h"
 #include "farm/ocr.h"
 #include "farm/sandbox-impl.h"
-#include "farm/shot.h"
 #include "farm/sight.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 #define MARKS_MAX 500
 #define MARKS_PRESET 200
-#define TREE_US 8000000
+#define TREE_US 8000000 /* for the guest's answer; it looks for half of that, then says what it has */
 
 /* What is drawn and encoded; the worker's while is_busy. */
 struct drawing {
@@ -30,15 +30,13 @@ struct drawing {
 };
 
 struct marks {
-    struct op op;
+    struct find_op look;
     json_t *request;
     struct place place;
     struct space space;
     struct shot_params shot_params;
     bool wants_text, wants_nodes, must_nodes;
     struct rect region;
-    struct screen_wait *screen;
-    struct frame *frame;
     struct ocr_read *read;
     struct helper_call *call;
     struct drawing *drawing;
@@ -79,7 +77,7 @@ static void handle_drawn(void *data)
     if (!drawing->bytes) {
         error_errno(&err, ENOMEM, "drawing marks");
         drawing_free(drawing);
-        op_fail(&self->op, &err);
+        op_fail(&self->look.op, &err);
         return;
     }
     const struct still still = {
@@ -88,32 +86,29 @@ static void handle_drawn(void *data)
         .frame_height = drawing->frame->height, .params = drawing->params,
     };
     struct answer answer = { .image = drawing->bytes, .content_type = still_format_mime(drawing->params.format) };
-    json_object_set_new(self->op.body, "image", shot_image_json(&still, answer.etag, sizeof answer.etag));
-    find_finish(&self->op, self->frame, &answer);
+    json_object_set_new(self->look.op.body, "image", shot_image_json(&still, answer.etag, sizeof answer.etag));
+    find_finish(&self->look.op, &answer);
     drawing_free(drawing);
 }
 
 static int start_drawing(struct marks *self, struct error *err)
 {
     struct drawing *drawing = calloc(1, sizeof *drawing);
-    const struct cursor *cursor = display_cursor(self->op.sandbox->display);
-    const json_t *mark, *list = json_object_get(self->op.body, "marks");
+    struct frame *frame = self->look.frame;
+    struct sandbox *sandbox = self->look.op.sandbox;
+    const struct cursor *cursor = display_cursor(sandbox->display);
+    const json_t *mark, *list = json_object_get(self->look.op.body, "marks");
     size_t i;
     if (!drawing)
         return error_errno(err, ENOMEM, "drawing marks");
-    *drawing = (struct drawing){ .marks = self, .frame = frame_ref(self->frame), .cursor = *cursor };
+    *drawing = (struct drawing){ .marks = self, .frame = frame_ref(frame), .cursor = *cursor };
     cursor_shape_ref(drawing->cursor.shape);
-    shot_apply_scale(&self->shot_params, self->frame);
+    shot_apply_scale(&self->shot_params, frame);
     drawing->params = self->shot_params.still;
     json_array_foreach(list, i, mark)
-    {
-        const json_t *native = json_object_get(mark, "native");
-        drawing->boxes[drawing->n++] = (struct rect){
-            (int)json_get_int(native, "x", 0), (int)json_get_int(native, "y", 0),
-            (int)json_get_int(native, "width", 0), (int)json_get_int(native, "height", 0) };
-    }
-    int r = still_params_resolve(&drawing->params, self->frame, err);
-    if (r == 0 && worker_submit(farm_pool(self->op.sandbox->farm), WORK_LATENCY, draw, handle_drawn, drawing) < 0)
+        drawing->boxes[drawing->n++] = find_rect(json_object_get(mark, "native"));
+    int r = still_params_resolve(&drawing->params, frame, err);
+    if (r == 0 && worker_submit(farm_pool(sandbox->farm), WORK_LATENCY, draw, handle_drawn, drawing) < 0)
         r = error_errno(err, ENOMEM, "drawing marks");
     if (r < 0)
         drawing_free(drawing);
@@ -124,12 +119,6 @@ static int start_drawing(struct marks *self, struct error *err)
 
 /* --- The list ---------------------------------------------------------------------------------- */
 
-static struct rect rect_of(const json_t *object)
-{
-    return (struct rect){ (int)json_get_int(object, "x", 0), (int)json_get_int(object, "y", 0),
-                          (int)json_get_int(object, "width", 0), (int)json_get_int(object, "height", 0) };
-}
-
 /* Whether most of r lies in a mark that is there. */
 static bool is_covered(const json_t *marks, struct rect r)
 {
@@ -137,7 +126,7 @@ static bool is_covered(const json_t *marks, struct rect r)
     size_t i;
     json_array_foreach(marks, i, mark)
     {
-        struct rect common = rect_intersect(rect_of(json_object_get(mark, "native")), r);
+        struct rect common = rect_intersect(find_rect(json_object_get(mark, "native")), r);
         if (2 * (int64_t)common.w * common.h > (int64_t)r.w * r.h)
             return true;
     }
@@ -146,21 +135,17 @@ static bool is_covered(const json_t *marks, struct rect r)
 
 static void add_marks(struct marks *self, json_t *marks, const json_t *found, const char *source)
 {
-    static const char *const kept[] = { "text", "role", "name", "node", "score" };
+    static const char *const kept[] = { "text", "role", "name", "node", "score", NULL };
     const json_t *item;
     size_t i;
     json_array_foreach(found, i, item)
     {
-        struct rect r = rect_of(item);
+        struct rect r = find_rect(item);
         if ((int)json_array_size(marks) >= self->limit || is_covered(marks, r))
             continue;
-        json_t *mark = place_rect_json(&self->space, r);
+        json_t *mark = find_item(&self->space, r, item, kept);
         json_object_set_new(mark, "number", json_integer((json_int_t)json_array_size(marks) + 1));
         json_object_set_new(mark, "source", json_string(source));
-        json_object_set_new(mark, "native", json_pack("{si si si si}", "x", r.x, "y", r.y, "width", r.w, "height", r.h));
-        for (size_t k = 0; k < ARRAY_LEN(kept); k++)
-            if (json_object_get(item, kept[k]))
-                json_object_set(mark, kept[k], json_object_get(item, kept[k]));
         json_array_append_new(marks, mark);
     }
 }
@@ -173,9 +158,9 @@ static void proceed(struct marks *self)
     json_t *marks = json_array();
     add_marks(self, marks, self->nodes, "accessibility");
     add_marks(self, marks, self->texts, "text");
-    json_object_set_new(self->op.body, "marks", marks);
+    json_object_set_new(self->look.op.body, "marks", marks);
     if (start_drawing(self, &err) < 0)
-        op_fail(&self->op, &err);
+        op_fail(&self->look.op, &err);
 }
 
 static void handle_read(void *data, const struct word *list, int n, const struct error *err)
@@ -183,7 +168,7 @@ static void handle_read(void *data, const struct word *list, int n, const struct
     struct marks *self = data;
     self->read = NULL;
     if (err) {
-        op_fail(&self->op, err);
+        op_fail(&self->look.op, err);
         return;
     }
     self->texts = sight_lines(list, n, MARKS_MAX);
@@ -210,7 +195,7 @@ static void take_nodes(struct marks *self, const json_t *items)
     size_t i;
     json_array_foreach(items, i, item)
     {
-        struct rect r = rect_intersect(rect_of(json_object_get(item, "bounds")), self->region);
+        struct rect r = rect_intersect(find_rect(json_object_get(item, "bounds")), self->region);
         if (rect_is_empty(r) || r.w < 4 || r.h < 4 || !is_interactive(json_get_string(item, "role", "")))
             continue;
         json_t *node = json_pack("{si si si si sO? sO? sO?}", "x", r.x, "y", r.y, "width", r.w, "height", r.h, "role",
@@ -220,19 +205,49 @@ static void take_nodes(struct marks *self, const json_t *items)
     }
 }
 
+/* What is not marked for want of the guest's word shall not be taken for not being there. */
+static void tell_nodes(struct marks *self, const char *state, const char *why, const json_t *silent)
+{
+    json_object_set_new(self->look.op.body, "accessibility",
+                        json_pack("{ss ss* sO*}", "state", state, "message", why, "silent", silent));
+}
+
+static void tell_no_nodes(struct marks *self, const struct error *err)
+{
+    tell_nodes(self, err->code == ERROR_TIMEOUT ? "late" : "missing", err->message, NULL);
+}
+
+static void tell_how_complete(struct marks *self, const json_t *result)
+{
+    const json_t *silent = json_object_get(result, "silent");
+    silent = json_is_array(silent) ? silent : NULL;
+    bool is_late = json_get_bool(result, "timed_out", false);
+    if (is_late || json_array_size(silent) > 0)
+        tell_nodes(self, "partial", is_late ? "the guest's programs were not asked in time" :
+                   "some of the guest's programs did not answer", silent);
+    else if (json_get_bool(result, "truncated", false))
+        tell_nodes(self, "partial", "there are more nodes than are looked at", NULL);
+    else
+        tell_nodes(self, "complete", NULL, NULL);
+}
+
 static void handle_nodes(void *data, const json_t *result, struct buf *output, const struct error *err)
 {
     struct marks *self = data;
     auto_json json_t *list = NULL;
     self->call = NULL;
     if (err && self->must_nodes) {
-        op_fail(&self->op, err);
+        op_fail(&self->look.op, err);
         return;
     }
-    if (!err && output->size > 0)
-        list = json_loadb((const char *)output->data, output->size, 0, NULL);
-    if (!err)
+    if (err) {
+        tell_no_nodes(self, err);
+    } else {
+        if (output->size > 0)
+            list = json_loadb((const char *)output->data, output->size, 0, NULL);
         take_nodes(self, json_object_get(list ? list : result, "items"));
+        tell_how_complete(self, result);
+    }
     proceed(self);
 }
 
@@ -241,63 +256,43 @@ static void handle_nodes(void *data, const json_t *result, struct buf *output, c
 static int ask_nodes(struct marks *self, struct error *err)
 {
     struct error own = { 0 };
-    json_t *request = json_pack("{s[s] si si sI}", "states", "showing", "limit", 1000, "text_max", 0, "within_ms",
-                                (json_int_t)(TREE_US / 2000));
-    self->call = helper_call_new(self->op.sandbox, "a11y.find", request, NULL, TREE_US, handle_nodes, self, &own);
-    if (self->call || !self->must_nodes)
+    json_t *request = json_pack("{s[s] si si sI}", "states", "showing", "limit", 1000, "text_max", 0, "within_us",
+                                (json_int_t)(TREE_US / 2));
+    self->call = helper_call_new(self->look.op.sandbox, "a11y.find", request, NULL, TREE_US, handle_nodes, self, &own);
+    if (self->call)
         return 0;
+    if (!self->must_nodes) {
+        tell_no_nodes(self, &own);
+        return 0;
+    }
     *err = own;
     return -1;
 }
 
-static int look(struct marks *self, struct error *err)
+static int look(struct op *op, struct error *err)
 {
-    struct display *display = self->op.sandbox->display;
-    display_flush(display);
-    int r = place_resolve(&self->place, self->op.sandbox, &self->space, err);
+    struct marks *self = (struct marks *)op;
+    int r = place_resolve(&self->place, op->sandbox, &self->space, err);
     if (r == 0)
         r = find_region(self->request, &self->space, &self->region, err);
     if (r < 0)
         return r;
-    self->frame = frame_ref(display_frame(display));
+    self->look.frame = frame_ref(display_frame(op->sandbox->display));
     if (self->wants_nodes && ask_nodes(self, err) < 0)
         return -1;
     if (self->wants_text) {
-        self->read = ocr_read_start(self->op.sandbox, self->frame, self->region, handle_read, self);
+        self->read = ocr_read_start(op->sandbox, self->look.frame, self->region, handle_read, self);
         if (!self->read)
             return error_errno(err, ENOMEM, "reading the screen");
     }
+    proceed(self);
     return 0;
-}
-
-static void handle_screen(void *data, const struct error *screen_err)
-{
-    struct marks *self = data;
-    struct error err = { 0 };
-    self->screen = NULL;
-    if (screen_err)
-        op_fail(&self->op, screen_err);
-    else if (look(self, &err) < 0)
-        op_fail(&self->op, &err);
-    else
-        proceed(self);
-}
-
-static void begin(struct op *op)
-{
-    struct marks *self = (struct marks *)op;
-    struct error err = { 0 };
-    self->screen = screen_wait_start(op->sandbox, handle_screen, self);
-    if (!self->screen) {
-        error_errno(&err, ENOMEM, "looking at the screen");
-        op_fail(op, &err);
-    }
 }
 
 static void stop(struct op *op, bool is_aborted maybe_unused)
 {
     struct marks *self = (struct marks *)op;
-    self->screen = screen_wait_cancel(self->screen);
+    find_stop(op);
     self->read = ocr_read_cancel(self->read);
     self->call = helper_call_cancel(self->call);
     if (self->drawing)
@@ -308,7 +303,7 @@ static void stop(struct op *op, bool is_aborted maybe_unused)
 static void deinit(struct op *op)
 {
     struct marks *self = (struct marks *)op;
-    frame_unref(self->frame);
+    find_deinit(op);
     json_decref(self->request);
     json_decref(self->nodes);
     json_decref(self->texts);
@@ -330,12 +325,13 @@ static void read_sources(struct marks *self)
 
 struct op *sandbox_marks(struct sandbox *sandbox, const json_t *request, answer_fn done, void *data, struct error *err)
 {
-    static const struct op_impl impl = { .begin = begin, .stop = stop, .deinit = deinit };
+    static const struct op_impl impl = { .begin = find_begin, .stop = stop, .deinit = deinit };
     struct op *op = op_new(sizeof(struct marks), &impl, sandbox, done, data, err);
     if (!op)
         return NULL;
     struct marks *self = (struct marks *)op;
     self->request = json_incref((json_t *)(uintptr_t)request);
+    self->look.look = look;
     self->nodes = json_array();
     self->limit = (int)json_get_int(request, "limit", MARKS_PRESET);
     read_sources(self);

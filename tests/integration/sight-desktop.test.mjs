@@ -55,11 +55,12 @@ test('what did not change is not read again', options, async () => {
 
 test('marks: a number for each thing, drawn and listed', options, async () => {
     const plain = decodePng((await client.shot(id, { cursor: false, settle: true })).body);
-    const { marks, image } = await post('marks', { screenshot: { cursor: false } });
+    const { marks, image, accessibility } = await post('marks', { screenshot: { cursor: false } });
     assert.deepEqual(marks.map(({ number }) => number), marks.map((_, i) => i + 1));
     const trash = marks.find((mark) => mark.text === 'Trash');
     assert.ok(trash, JSON.stringify(marks.map((m) => m.text ?? m.name)));
-    assert.ok(marks.some((mark) => mark.source === 'accessibility' && mark.node), 'controls are marked too');
+    assert.ok(marks.some((mark) => mark.source === 'accessibility' && mark.node), `controls are marked too: ${JSON.stringify(accessibility)}`);
+    assert.match(accessibility.state, /^(complete|partial)$/);
     const picture = decodePng(Buffer.from(image.data, 'base64'));
     const edge = [trash.native.x, trash.native.y + (trash.native.height >> 1)];
     assert.notDeepEqual(picture.at(...edge), plain.at(...edge), 'a box is drawn around it');
@@ -67,6 +68,22 @@ test('marks: a number for each thing, drawn and listed', options, async () => {
     assert.match(image.id, /^f\d+-1280x800$/);
     const only = await post('marks', { sources: ['text'], region: { x: 0, y: 30, width: 200, height: 150 } });
     assert.deepEqual(only.marks.map((m) => [m.source, m.text]), [['text', 'Trash']]);
+    assert.equal(only.accessibility, undefined, 'it was not asked');
+});
+
+test('marks say when the guest\'s word is late or missing', options, async () => {
+    const exec = (command) => client.call('POST', `/daytona/toolbox/${id}/process/execute`, { body: { command } });
+    const asked = () => post('marks', { screenshot: { scale: 0.25 } });
+    await exec('pkill -STOP -x deskfarm-deskto');
+    try {
+        const { accessibility: late, marks } = await asked();
+        assert.equal(late.state, 'late', JSON.stringify(late));
+        assert.ok(late.message && marks.every((mark) => mark.source === 'text'));
+    } finally {
+        await exec('pkill -CONT -x deskfarm-deskto');
+    }
+    const answers = await client.send('POST', `/v1/sandboxes/${id}/desktop/marks`, { body: { sources: ['accessibility'] }, ms: 60000 });
+    assert.equal(answers.json.accessibility?.state ?? answers.status, 'complete', JSON.stringify(answers.json).slice(0, 300));
 });
 
 test('a text is waited for, and a window by its title', options, async () => {

@@ -1,5 +1,6 @@
 /** Waiting for what the screen shows, finding it, and seeing only what changed: on the probe, to the pixel. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http from 'node:http';
 import { test } from 'node:test';
 import { useFarm } from './lib/farm.mjs';
@@ -215,6 +216,15 @@ test('only what changed: nothing, a crop, or all of it when the frame is gone', 
     await fresh();
     const back = await farm.client.send('GET', route('screenshot'), { query: { if_changed_since: frame } });
     assert.equal(back.status, 204);
+});
+
+const hasTesseract = fs.existsSync('/usr/share/tesseract-ocr');
+test('marks say that there is nobody to ask for controls', { skip: farm.skip || (!hasTesseract && 'tesseract-ocr is not installed') }, async () => {
+    const region = { x: 0, y: 0, width: 64, height: 64 };
+    const { accessibility } = await post('marks', { region });
+    assert.equal(accessibility.state, 'missing', JSON.stringify(accessibility));
+    assert.match(accessibility.message, /accessibility bus/);
+    assert.equal(await refused('marks', { region, sources: ['accessibility'] }), '409 not_ready');
 });
 
 test('two frames are compared as they are seen', options, async () => {

@@ -48,8 +48,8 @@ struct batch {
     struct error untypable;     /* set: texts that the layout lacks, and the first one's error */
     size_t untypable_at;        /* its index */
     bool *is_helped;            /* per action: the helper types it */
-    struct helper_call *helper; /* under way */
-    int64_t helper_us;          /* since */
+    struct helper_call *helper; /* is being asked whether it is there */
+    int64_t helper_us;          /* since when it types */
     struct condition *condition; /* of wait_for */
     struct track *track;
     json_t *results;

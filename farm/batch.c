@@ -12,7 +12,8 @@
  *
  * A text that the guest's layout cannot type goes by the helper in its desktop, which can, if there
  * is one: it is asked before anything is injected, and its answer to the text means that the focused
- * window has read it, so the next action comes behind it. */
+ * window has read it, so the next action comes behind it. A batch that ends while the helper types makes
+ * it stop, and the next one begins when it says that it has. */
 #include "base/clock.h"
 #include "farm/batch-impl.h"
 #include "farm/change.h"
@@ -158,11 +159,17 @@ static size_t count_characters(const struct action *action)
     return n + action->press_enter;
 }
 
+/* Like the input's answer, it may come after its batch. */
 static void handle_typed(void *data, const json_t *typed, struct buf *output maybe_unused, const struct error *err)
 {
-    struct batch *self = data;
+    struct sandbox *sandbox = data;
+    struct batch *self = (struct batch *)sandbox->batch;
     int64_t now_us = clock_now_us();
-    self->helper = NULL;
+    sandbox->typing = NULL;
+    if (!self || !self->is_playing) {
+        batch_start_next(sandbox);
+        return;
+    }
     note_input(self);
     self->is_playing = false;
     json_t *result = add_result(self);
@@ -172,7 +179,7 @@ static void handle_typed(void *data, const json_t *typed, struct buf *output may
     json_object_set_new(result, "route", json_string("guest_keymap"));
     /* Whether the window said that it had read it; one that knows no pings cannot. */
     json_object_set_new(result, "confirmed", json_boolean(json_get_bool(typed, "confirmed", false)));
-    farm_counters(self->op.sandbox->farm)->actions++;
+    farm_counters(sandbox->farm)->actions++;
     struct error unread = { 0 };
     if (!err && !json_get_bool(typed, "whole", true))
         error_set(&unread, ERROR_TIMEOUT, "the focused window has read %lld of %zu characters",
@@ -188,6 +195,7 @@ static void handle_typed(void *data, const json_t *typed, struct buf *output may
 static void type_by_helper(struct batch *self)
 {
     const struct action *action = &self->actions[self->at];
+    struct sandbox *sandbox = self->op.sandbox;
     struct error err = { 0 };
     struct bytes *text = bytes_new(action->text_size + 1);
     int64_t delay_us = (int64_t)action->delay_ms * 1000;
@@ -196,15 +204,15 @@ static void type_by_helper(struct batch *self)
         text->data[action->text_size] = '\n';
         text->size = action->text_size + action->press_enter;
         self->helper_us = clock_now_us();
-        self->helper = helper_call_new(self->op.sandbox, "type", json_pack("{s:I}", "delay_us", (json_int_t)delay_us),
-                                       text, HELPER_US + MIN((int64_t)action->text_size * (CHARACTER_US + delay_us), TEXT_US),
-                                       handle_typed, self, &err);
+        sandbox->typing = helper_call_new(sandbox, "type", json_pack("{s:I}", "delay_us", (json_int_t)delay_us),
+                                          text, HELPER_US + MIN((int64_t)action->text_size * (CHARACTER_US + delay_us), TEXT_US),
+                                          handle_typed, sandbox, &err);
         bytes_unref(text);
     } else {
         error_errno(&err, ENOMEM, "typing");
     }
-    self->is_playing = self->helper != NULL;
-    if (self->helper)
+    self->is_playing = sandbox->typing != NULL;
+    if (sandbox->typing)
         note_input(self);
     else
         fail(self, &err);
@@ -530,10 +538,10 @@ static void begin(struct op *op)
     struct batch *self = (struct batch *)op;
     struct sandbox *sandbox = op->sandbox;
     bool is_taken = control_is_taken(sandbox->control, NULL);
-    if (!sandbox->batch && !is_taken && !input_is_busy(sandbox->input)) {
+    if (!sandbox->batch && !is_taken && !input_is_busy(sandbox->input) && !sandbox->typing) {
         run(self);
     } else if (!sandbox->batch && !is_taken) {
-        /* After an adoption every key is being released, which takes about 100 ms. */
+        /* After an adoption every key is being released, which takes about 100 ms; or a text is being ended. */
         op_after(op, 20000, begin);
     } else if (self->queue_us > 0) {
         list_append(&sandbox->waiting, &self->link);
@@ -578,13 +586,12 @@ static void stop(struct op *op, bool is_aborted)
     self->condition = condition_cancel(self->condition);
     self->shot = shot_cancel(self->shot);
     display_unobserve(&self->observer);
-    if (self->helper)
-        self->is_playing = false;
     self->helper = helper_call_cancel(self->helper);
-    if (self->is_playing) {
-        self->is_playing = false;
+    if (self->is_playing && sandbox->typing)
+        helper_call_close(sandbox->typing);
+    else if (self->is_playing)
         input_cancel(sandbox->input);
-    }
+    self->is_playing = false;
     if (!self->is_running)
         return;
     put_effects(self, op->why);

@@ -90,6 +90,11 @@ struct helper_call *helper_call_new(struct sandbox *sandbox, const char *name, j
     return self;
 }
 
+void helper_call_close(struct helper_call *self)
+{
+    agent_call_close(self->call);
+}
+
 struct helper_call *helper_call_cancel(struct helper_call *self)
 {
     if (!self)

@@ -20,5 +20,7 @@ typedef void (*helper_done_fn)(void *data, const json_t *result, struct buf *out
 struct helper_call *helper_call_new(struct sandbox *sandbox, const char *name, json_t *request,
                                     struct bytes *input, int64_t timeout_us, helper_done_fn done,
                                     void *data, struct error *err);
+/* The guest is told to end it; done runs when it has. */
+void helper_call_close(struct helper_call *self);
 /* done does not run. Takes NULL, returns NULL. */
 struct helper_call *helper_call_cancel(struct helper_call *self);

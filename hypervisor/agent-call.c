@@ -51,15 +51,22 @@ void call_end_all(struct session *self, const struct error *err)
     }
 }
 
-static void close_call(struct call *call)
+/* Its END is awaited, but not for long. */
+static void send_close(struct call *call)
 {
     struct session *self = call->session;
-    call->ops = NULL;
-    call->err.is_set = false;
+    call->timeout_us = AGENT_END_US;
     call->deadline_us = clock_now_us() + AGENT_END_US;
     if (!call->is_closed && session_put(self, AGENT_CLOSE, call->channel, NULL, 0) < 0)
         session_want(self);
     call->is_closed = true;
+}
+
+static void close_call(struct call *call)
+{
+    call->ops = NULL;
+    call->err.is_set = false;
+    send_close(call);
 }
 
 /* Ends a call for its caller, who may free the agent. */
@@ -352,6 +359,13 @@ void call_consumed(struct agent_call *call, size_t size)
     struct call *self = of(call);
     agent_credit_consumed(&self->credit, (uint32_t)MIN(size, (size_t)AGENT_WINDOW));
     give_credit(self);
+}
+
+void call_close(struct agent_call *call)
+{
+    struct call *self = of(call);
+    if (self->is_open && !self->is_closed)
+        send_close(self);
 }
 
 struct agent_call *call_cancel(struct agent_call *call)

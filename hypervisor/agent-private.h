@@ -17,6 +17,7 @@ struct agent_backend {
     void (*call_eof)(struct agent_call *call);
     int (*call_control)(struct agent_call *call, json_t *word);
     void (*call_consumed)(struct agent_call *call, size_t size);
+    void (*call_close)(struct agent_call *call); /* NULL: it cannot */
     struct agent_call *(*call_cancel)(struct agent_call *call);
 };
 
@@ -91,6 +92,7 @@ size_t call_write(struct agent_call *call, const void *bytes, size_t size);
 void call_eof(struct agent_call *call);
 int call_control(struct agent_call *call, json_t *word);
 void call_consumed(struct agent_call *call, size_t size);
+void call_close(struct agent_call *call);
 struct agent_call *call_cancel(struct agent_call *call);
 /* Ends all with err, or what each has of its own. */
 void call_end_all(struct session *self, const struct error *err);

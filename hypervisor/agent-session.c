@@ -383,7 +383,7 @@ int agent_new(struct agent **ret, struct loop *loop, int fd, const struct agent_
     static const struct agent_backend backend = {
         .free = free_session, .is_ready = is_ready, .restart = restart, .set_paused = set_paused,
         .call_new = call_new, .call_write = call_write, .call_eof = call_eof,
-        .call_control = call_control, .call_consumed = call_consumed, .call_cancel = call_cancel,
+        .call_control = call_control, .call_consumed = call_consumed, .call_close = call_close, .call_cancel = call_cancel,
     };
     struct session *self = calloc(1, sizeof *self);
     if (!self) {

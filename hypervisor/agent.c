@@ -48,6 +48,12 @@ void agent_call_consumed(struct agent_call *self, size_t size)
     self->agent->backend->call_consumed(self, size);
 }
 
+void agent_call_close(struct agent_call *self)
+{
+    if (self->agent->backend->call_close)
+        self->agent->backend->call_close(self);
+}
+
 struct agent_call *agent_call_cancel(struct agent_call *self)
 {
     return self ? self->agent->backend->call_cancel(self) : NULL;

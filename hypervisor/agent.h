@@ -83,6 +83,9 @@ void agent_call_eof(struct agent_call *self);
 int agent_call_control(struct agent_call *self, json_t *word);
 /* The reader is done with size bytes that on_data gave. */
 void agent_call_consumed(struct agent_call *self, size_t size);
+/* Ends it in the guest; on_end follows when it has ended there, or its result when that was under way.
+ * A backend that cannot end a call lets it go on. */
+void agent_call_close(struct agent_call *self);
 /* Ends it in the guest and forgets the caller: no callback follows. Takes NULL, returns NULL. */
 struct agent_call *agent_call_cancel(struct agent_call *self);
 

@@ -8,6 +8,9 @@
  * Input waits in in_queue, which the credit bounds. A program that does not read any more makes the
  * rest of the input vanish, as a closed pipe would.
  *
+ * What the helper does for a channel ends when the helper lets go of the result's pipe: only then is
+ * END sent to a host that has closed it, so whatever the host does next comes behind it.
+ *
  * Killing reaches the whole process group, which is a session of its own. */
 #include "images/agent/channel.h"
 
@@ -28,6 +31,7 @@
 #define KILL_AFTER_US 2000000
 #define END_OF_TRANSMISSION "\004"
 #define TURN_READS 4
+#define HELPER_END_US 5000000 /* less than AGENT_END_US of hypervisor/agent.h */
 
 static struct list channels = LIST_INIT(channels);
 static struct channel *by_number[AGENT_CHANNELS + 1];
@@ -515,9 +519,32 @@ void channel_control(struct channel *self, const uint8_t *json, size_t size)
         resize(self, json_get_int(word, "columns", 80), json_get_int(word, "rows", 24));
 }
 
+static void handle_let_go(void *data, uint32_t events maybe_unused)
+{
+    struct channel *self = data;
+    char chunk[1024];
+    ssize_t n = read(self->result.fd, chunk, sizeof chunk);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        channel_fail(self, "cancelled", "closed by the host");
+}
+
+/* Both ends of ours at once: the helper shall take it for a hang-up, not for the end of the input. */
+static void hang_up(struct channel *self)
+{
+    self->is_closing = true;
+    source_close(&self->in);
+    source_close(&self->out[0]);
+    self->timeout_at_us = clock_now_us() + HELPER_END_US;
+    self->result.fn = handle_let_go;
+    source_set(&self->result, EPOLLIN);
+}
+
 void channel_cancel(struct channel *self)
 {
-    channel_fail(self, "cancelled", "closed by the host");
+    if (!self->is_helped)
+        channel_fail(self, "cancelled", "closed by the host");
+    else if (!self->is_closing)
+        hang_up(self);
 }
 
 void channels_reset(void)

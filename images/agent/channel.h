@@ -16,6 +16,7 @@
 /* A channel is one of
  *   CONNECTING  a socket whose connection is not there yet: only `in` is open
  *   RUNNING     data flows
+ *   CLOSING     the host has closed it, and the helper has not let go of it yet
  *   LET_GO      number is 0. Ended for the host (CLOSE, a new session), but its child lives or has
  *               not been reaped; output is read and dropped.
  * and is freed when its END has gone out, or when the child of one that was let go has ended. */
@@ -41,6 +42,7 @@ struct channel {
 
     bool is_pty, is_socket, is_connecting;
     bool is_helped; /* the desktop's helper does it (helper.c): its socket, its result, no child */
+    bool is_closing; /* then: waits for the end of the result */
     bool keep;             /* a new session of the host does not kill the child */
     int64_t started_us;
     int64_t timeout_at_us; /* 0: none. Then SIGTERM, later SIGKILL */
@@ -66,6 +68,7 @@ void channel_take(struct channel *self, const uint8_t *data, size_t size);
 void channel_take_eof(struct channel *self);
 void channel_control(struct channel *self, const uint8_t *json, size_t size);
 void channel_credit(struct channel *self, uint32_t amount);
+/* END follows when it has ended: at once, or when the helper has stopped. */
 void channel_cancel(struct channel *self);
 
 /* The host has begun a new session. */

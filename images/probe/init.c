@@ -2,8 +2,8 @@
  * init.c: process 1 of the probe guest.
  *
  * The guest is one initramfs and five programs: this one, the host's agent and its helper in the
- * desktop, Xorg and the probe client. There is no udev and no service manager, because a test waits for every second of the
- * boot. What udev would do is done here:
+ * desktop, Xorg and the probe client. There is no udev and no service manager, because a test waits
+ * for every second of the boot. What udev would do is done here:
  *
  *  - modules are loaded in the order of /etc/modules, which the recipe writes with dependencies
  *    first;
@@ -13,9 +13,9 @@
  *  - display changes reach the client over the kernel's own uevents (screen.c).
  *
  * Then it waits: for the ACPI power button, which powers off at once (nothing is mounted that
- * could be damaged), and for the death of a child. The agent and the helper are started again; the death
- * of another is reported on the serial port as {"ev":"fatal",…} and leaves the guest up, so that the reason can
- * be read.
+ * could be damaged), and for the death of a child. The agent and the helper are started again; the
+ * death of another is reported on the serial port as {"ev":"fatal",…} and leaves the guest up, so
+ * that the reason can be read.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -263,16 +263,19 @@ static void wait_for_end(int power, int signals, pid_t agent, pid_t helper, pid_
             event.type == EV_KEY && event.code == KEY_POWER && event.value == 1)
             reboot(RB_POWER_OFF);
         struct signalfd_siginfo info;
-        if (fds[1].revents && read(signals, &info, sizeof info) > 0)
-            for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) > 0;)
-                if (pid == agent) {
-                    usleep(AGENT_AGAIN_US); /* it may not be there, in a test */
-                    agent = start_agent();
-                } else if (pid == helper) {
-                    usleep(AGENT_AGAIN_US);
-                    helper = start_helper();
-                } else if (pid == xorg || pid == probe)
-                    report_fatal(pid == xorg ? "Xorg ended" : "the probe client ended");
+        if (!fds[1].revents || read(signals, &info, sizeof info) <= 0)
+            continue;
+        for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) > 0;) {
+            if (pid == agent) {
+                usleep(AGENT_AGAIN_US); /* it may not be there, in a test */
+                agent = start_agent();
+            } else if (pid == helper) {
+                usleep(AGENT_AGAIN_US);
+                helper = start_helper();
+            } else if (pid == xorg || pid == probe) {
+                report_fatal(pid == xorg ? "Xorg ended" : "the probe client ended");
+            }
+        }
     }
 }
 

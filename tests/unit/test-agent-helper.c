@@ -2,6 +2,7 @@
  * end. */
 #include "agent-fixture.h"
 
+#include <poll.h>
 #include <sys/un.h>
 
 static struct fixture fixture;
@@ -214,6 +215,27 @@ Test(agent_helper, hears_that_nobody_waits_any_more)
     run.call = agent_call_cancel(run.call);
     WAIT_FOR(&fixture, recv(request.data, &byte, 1, MSG_DONTWAIT) == 0 ||
                            send(request.data, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0);
+}
+
+static bool is_hung_up(void)
+{
+    struct pollfd poll_fd = { .fd = request.data, .events = POLLIN };
+    return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & POLLHUP;
+}
+
+/* What the host does next comes behind all that the helper did. */
+Test(agent_helper, ends_a_closed_request_itself)
+{
+    helper = connect_helper();
+    ask("desktop.type");
+    agent_call_close(run.call);
+    WAIT_FOR(&fixture, is_hung_up());
+    expect_ping();
+    cr_assert(eq(int, run.n_ends, 0), "the helper is still at it");
+    close_request();
+    WAIT_FOR(&fixture, run.n_ends > 0);
+    cr_assert(eq(int, (int)run.error.code, ERROR_CANCELLED), "%s", run.error.message);
+    expect_ping();
 }
 
 Test(agent_helper, that_floods_is_held_up)

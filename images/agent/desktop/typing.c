@@ -17,6 +17,10 @@
  * read): what it has not read must not change its meaning. One that
  * knows no pings gets QUIET_US instead, and the text counts as not confirmed.
  *
+ * A text that the host gives up ends at once, and the host hears of it when the X server has all keys
+ * that were pressed: what it does next comes behind them. The window may read them later, so the next
+ * text waits for its pong, for DRAIN_US at most.
+ *
  * It begins when no key is down any more (what the host pressed before may still be on its way),
  * and locks and other groups of the keyboard are off meanwhile. The unused keys keep their
  * symbols for KEEP_US, for the next text, and are emptied then. A helper that was killed finds
@@ -38,6 +42,7 @@
 #define SETTLE_US 25000   /* from what the host injected to the X server */
 #define KEYS_UP_US 1000000
 #define PING_US 30000000
+#define DRAIN_US 5000000
 #define QUIET_US 400000 /* and for each key */
 #define QUIET_KEY_US 50000
 #define KEEP_US 3000000
@@ -61,6 +66,7 @@ static struct {
     XkbStateRec state;
     bool is_state_changed;
     bool is_unsure; /* a round was not confirmed by a pong */
+    bool is_draining; /* idle, but for keys that the window has not read */
 } typing;
 
 /* Keys without a meaning of their own. A slot is a key's level: 2 i is key i, 2 i + 1 shifted. */
@@ -75,7 +81,7 @@ static struct {
 static KeySym symbols_of[256][2];
 static KeyCode shift_code, return_code, tab_code;
 
-static struct alarm keep;
+static struct alarm keep, drain;
 
 static void begin_next(void);
 static void next_round(void);
@@ -327,12 +333,14 @@ static void handle_round_end(void *data maybe_unused)
     next_round();
 }
 
-static void end_round(void)
+/* Has the window read its keys? A pong says so; one that knows pings and is silent, or knows none, runs
+ * one of these. */
+static void ask_window(struct alarm *alarm, int64_t limit_us, void (*on_silence)(void *data),
+                       void (*on_quiet)(void *data))
 {
     typing.pinged = find_pingable();
     if (typing.pinged == None) {
-        alarm_set(&typing.task->alarm, QUIET_US + typing.n_strokes * QUIET_KEY_US, handle_quiet_end,
-                  NULL);
+        alarm_set(alarm, QUIET_US + typing.n_strokes * QUIET_KEY_US, on_quiet, NULL);
         return;
     }
     typing.ping = x11_time();
@@ -343,7 +351,33 @@ static void end_round(void)
     event.xclient.data.l[2] = (long)typing.pinged;
     XSendEvent(x11_display(), typing.pinged, False, NoEventMask, &event);
     XFlush(x11_display());
-    alarm_set(&typing.task->alarm, PING_US, handle_no_pong, NULL);
+    alarm_set(alarm, limit_us, on_silence, NULL);
+}
+
+static void end_round(void)
+{
+    ask_window(&typing.task->alarm, PING_US, handle_no_pong, handle_quiet_end);
+}
+
+static void handle_drained(void *data maybe_unused)
+{
+    alarm_stop(&drain);
+    typing.pinged = None;
+    typing.is_draining = false;
+    alarm_set(&keep, KEEP_US, handle_keep_end, NULL);
+    begin_next();
+}
+
+/* The keys keep their symbols until the window has read what was pressed. */
+static void begin_drain(void)
+{
+    typing.is_draining = true;
+    if (typing.n_read == typing.n_characters)
+        handle_drained(NULL);
+    else if (typing.pinged != None)
+        alarm_set(&drain, DRAIN_US, handle_drained, NULL);
+    else
+        ask_window(&drain, DRAIN_US, handle_drained, handle_drained);
 }
 
 void typing_event(const XEvent *event)
@@ -355,6 +389,10 @@ void typing_event(const XEvent *event)
         (Time)(message->data.l[1] & 0xffffffff) != typing.ping ||
         (Window)(message->data.l[2] & 0xffffffff) != typing.pinged)
         return;
+    if (typing.is_draining) {
+        handle_drained(NULL);
+        return;
+    }
     alarm_stop(&typing.task->alarm);
     handle_round_end(NULL);
 }
@@ -491,15 +529,14 @@ static void stop(struct task *task)
             return;
         }
     typing.task = NULL;
-    typing.pinged = None;
     restore_state();
-    alarm_set(&keep, KEEP_US, handle_keep_end, NULL);
-    begin_next();
+    XSync(x11_display(), False);
+    begin_drain();
 }
 
 static void begin_next(void)
 {
-    if (typing.task || typing.n_waiting == 0)
+    if (typing.task || typing.is_draining || typing.n_waiting == 0)
         return;
     struct task *task = typing.waiting[0];
     memmove(&typing.waiting[0], &typing.waiting[1],

@@ -134,6 +134,10 @@ class Sandbox:
         """What is open in the desktop: id, title, class, active and more."""
         return self.farm.call("GET", self.path + "/desktop/windows")["items"]
 
+    def find_controls(self, **wanted: Any) -> List[Json]:
+        """Nodes of the accessibility tree by role, name, app, states: id, bounds and more."""
+        return self.farm.call("POST", self.path + "/desktop/a11y/find", wanted)["items"]
+
     def set_layout(self, layout: str, variant: str = "", apply: bool = True) -> Json:
         """The keyboard's layout; with apply also the guest's own. Texts arrive whatever it is."""
         body = {"layout": layout, "apply": True, **({"variant": variant} if variant else {})} if apply else {

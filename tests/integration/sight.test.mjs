@@ -224,7 +224,7 @@ test('marks say that there is nobody to ask for controls', { skip: farm.skip || 
     const { accessibility } = await post('marks', { region });
     assert.equal(accessibility.state, 'missing', JSON.stringify(accessibility));
     assert.match(accessibility.message, /accessibility bus/);
-    assert.equal(await refused('marks', { region, sources: ['accessibility'] }), '409 not_ready');
+    assert.equal(await refused('marks', { region, sources: ['accessibility'] }), '503 not_ready');
 });
 
 test('two frames are compared as they are seen', options, async () => {

@@ -19,17 +19,18 @@ def tool(name, **given):
     return {"type": "tool_use", "id": "", "name": name, "toolset_name": "computer", "input": given}
 
 
-# What is seen before it is said (the title of the active window; None: anything), and what is said.
+# What is seen before it is said (the title of the active window, and a control that shows; None: anything), and what
+# is said. A dialog may be there before it has read its folder, and takes no Return until then.
 SCRIPT = [
-    (None, [tool("left_click", coordinate=[760, 777])]),
-    (EDITOR, [tool("type", text=TEXT), tool("key", text="ctrl+s")]),
-    (SAVE_AS, [tool("key", text="ctrl+a"), tool("type", text=NAME), tool("key", text="Return")]),
-    (r"three scripts.*Mousepad$", [tool("key", text="ctrl+q"), tool("screenshot")]),
+    (None, None, [tool("left_click", coordinate=[760, 777])]),
+    (EDITOR, None, [tool("type", text=TEXT), tool("key", text="ctrl+s")]),
+    (SAVE_AS, "Templates", [tool("key", text="ctrl+a"), tool("type", text=NAME), tool("key", text="Return")]),
+    (r"three scripts.*Mousepad$", None, [tool("key", text="ctrl+q"), tool("screenshot")]),
 ]
 
 
 class ScriptedModel:
-    """Says one step of the script per call. Its eyes are the list of windows instead of the screenshot."""
+    """Says one step of the script per call. Its eyes are what the guest's programs tell instead of the screenshot."""
 
     def __init__(self, box, script, patience_s=120):
         self.box, self.steps, self.patience_s = box, list(script), patience_s
@@ -37,17 +38,20 @@ class ScriptedModel:
     def __call__(self, tools, messages):
         if not self.steps:
             return {"stop_reason": "end_turn", "content": [{"type": "text", "text": "saved as " + NAME}]}
-        seen, calls = self.steps.pop(0)
-        if seen:
-            self.look_for(seen)
+        title, control, calls = self.steps.pop(0)
+        if title:
+            self.look_for(f"window {title}", lambda: any(
+                w.get("active") and re.search(title, w.get("title") or "") for w in self.box.windows()))
+        if control:
+            self.look_for(f"control {control}", lambda: self.box.find_controls(name=control, states=["showing"]))
         content = [{**call, "id": f"toolu_{len(messages)}_{i}"} for i, call in enumerate(calls)]
         return {"stop_reason": "tool_use", "content": content}
 
-    def look_for(self, title):
+    def look_for(self, what, is_seen):
         end = time.monotonic() + self.patience_s
-        while not any(w.get("active") and re.search(title, w.get("title") or "") for w in self.box.windows()):
+        while not is_seen():
             if time.monotonic() > end:
-                raise SystemExit(f"no window {title} within {self.patience_s} s; there are "
+                raise SystemExit(f"no {what} within {self.patience_s} s; there are "
                                  f"{[w.get('title') for w in self.box.windows()]}")
             time.sleep(0.3)
 

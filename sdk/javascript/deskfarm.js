@@ -124,7 +124,7 @@ export class Sandbox {
 
     /** A file of the guest. */
     read(path) {
-        return this.farm.call('GET', `/daytona/toolbox/${this.id}/files/download`, { query: { path }, accept: '*/*' });
+        return this.farm.call('GET', `${this.path}/proxy/44772/files/download`, { query: { path }, accept: '*/*' });
     }
 
     /** Runs a command by a shell in the guest: {exitCode, result}. */

@@ -146,7 +146,7 @@ class Sandbox:
 
     def read(self, path: str) -> bytes:
         """A file of the guest."""
-        return self.farm.call("GET", f"/daytona/toolbox/{self.id}/files/download", query={"path": path}, accept="*/*")
+        return self.farm.call("GET", self.path + "/proxy/44772/files/download", query={"path": path}, accept="*/*")
 
     def exec(self, command: str, **options: Any) -> Json:
         """Runs a command by a shell in the guest: {"exitCode", "result"}."""

@@ -75,7 +75,7 @@ test('the scripted model opens the editor, writes three scripts and saves; the r
     const { stdout } = await promisify(execFile)('python3', [example, '--sandbox', sandbox.id],
         { env: { ...process.env, DESKFARM_URL: daemon.url }, timeout: 240000 });
     assert.equal(stdout.trim(), 'saved as /home/user/three scripts.txt');
-    const file = await client.call('GET', `/daytona/toolbox/${sandbox.id}/files/download`, { query: { path: '/home/user/three scripts.txt' } });
+    const file = await client.call('GET', `/v1/sandboxes/${sandbox.id}/proxy/44772/files/download`, { query: { path: '/home/user/three scripts.txt' } });
     assert.equal(file.body.toString(), paragraph);
 
     const { recording } = await client.get(sandbox.id);

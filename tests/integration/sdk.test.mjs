@@ -40,6 +40,7 @@ test('the JavaScript client', options, async () => {
     assert.equal(decodePng(Buffer.from(result.image.bytes)).width, 1280);
     assert.equal(decodePng(Buffer.from(await desktop.screenshot({ x: 0, y: 0, width: 10, height: 20 }))).height, 20);
     assert.match((await desktop.exec('echo hi')).result, /hi/);
+    assert.equal(Buffer.from(await desktop.read('/proc/sys/kernel/ostype')).toString(), 'Linux\n');
     const answer = await desktop.say('openai', { type: 'click', x: 9, y: 9, button: 'left' }, { images: 'asked' });
     assert.equal(answer.status, 'completed');
     await assert.rejects(desktop.act({ type: 'click', x: 9999, y: 0 }), (error) => error instanceof DeskfarmError
@@ -54,6 +55,7 @@ box = Deskfarm().sandbox(${JSON.stringify(farm.id)})
 seen = box.act({"type": "click", "x": 0, "y": 7}, settle={"first_ms": 100})
 assert seen.image[:4] == b"\\x89PNG" and seen.results[0]["type"] == "click" and seen.image_id, seen
 assert box.screenshot(format="jpeg", settle=True)[:2] == b"\\xff\\xd8"
+assert box.read("/proc/sys/kernel/ostype") == b"Linux\\n"
 assert box.exec("echo hi")["result"].strip() == "hi"
 try:
     box.act({"type": "click", "x": 9999, "y": 0})

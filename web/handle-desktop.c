@@ -82,11 +82,23 @@ static void answer_failure(struct request *request, struct answer *answer)
     request_answer_json(request, error_code_status(err->code), steal_ptr(&out));
 }
 
+/* Of the picture that the request asks for, also when the answer has none. */
+static const char *wanted_type(const struct request *self)
+{
+    const json_t *from = self->route == API_DESKTOP_SCREENSHOT
+                             ? self->query
+                             : json_object_get(self->body, "screenshot");
+    const char *format = json_get_string(from, "format", "png");
+    return strcmp(format, "jpeg") == 0   ? "image/jpeg"
+           : strcmp(format, "webp") == 0 ? "image/webp"
+                                         : "image/png";
+}
+
 static void answer_good(struct request *request, struct answer *answer, enum representation preset)
 {
     bool is_get = request->route == API_DESKTOP_SCREENSHOT;
     enum representation wanted = negotiate(
-        request->accept, answer->content_type ? answer->content_type : "image/png", preset);
+        request->accept, answer->content_type ? answer->content_type : wanted_type(request), preset);
     add_etag(request, answer);
     if (is_get && negotiate_etag_matches(request->if_none_match, answer->etag)) {
         add_result(request, answer->body);
@@ -111,17 +123,6 @@ static void show(struct request *request, struct answer *answer, int preset)
 
 /* --- Starting operations -------------------------------------------------------------------------
  */
-
-static const char *wanted_type(const struct request *self)
-{
-    const json_t *from = self->route == API_DESKTOP_SCREENSHOT
-                             ? self->query
-                             : json_object_get(self->body, "screenshot");
-    const char *format = json_get_string(from, "format", "png");
-    return strcmp(format, "jpeg") == 0   ? "image/jpeg"
-           : strcmp(format, "webp") == 0 ? "image/webp"
-                                         : "image/png";
-}
 
 static int start(struct request *self, enum representation preset, const json_t *params,
                  task_start_fn fn, struct error *err)

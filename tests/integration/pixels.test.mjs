@@ -178,6 +178,9 @@ test('if_changed_since: unchanged has no image', options, async () => {
     const frame = await currentFrame();
     const bytes = await farm.client.shot(farm.id, { if_changed_since: frame });
     assert.equal(bytes.status, 204);
+    const jpeg = await farm.client.call('GET', `/v1/sandboxes/${farm.id}/desktop/screenshot`,
+        { query: { format: 'jpeg', if_changed_since: frame }, headers: { accept: 'image/jpeg' } });
+    assert.equal(jpeg.status, 204, 'whatever the format');
     const { json } = await farm.client.shot(farm.id, { if_changed_since: frame }, { headers: { accept: 'application/json' } });
     assert.equal(json.changed, false);
     assert.equal(json.image, undefined);

@@ -74,14 +74,15 @@ const paragraph = 'The quick brown fox jumps over the lazy dog.\nСъешь ещ
 test('the scripted model opens the editor, writes three scripts and saves; the recording shows it', options, async () => {
     const { stdout } = await promisify(execFile)('python3', [example, '--sandbox', sandbox.id],
         { env: { ...process.env, DESKFARM_URL: daemon.url }, timeout: 240000 });
-    assert.equal(stdout.trim(), 'saved as /home/user/three scripts.txt');
+    assert.equal(stdout.trim(), 'saved as three scripts.txt');
     const file = await client.call('GET', `/v1/sandboxes/${sandbox.id}/proxy/44772/files/download`, { query: { path: '/home/user/three scripts.txt' } });
     assert.equal(file.body.toString(), paragraph);
 
     const { recording } = await client.get(sandbox.id);
     const { items } = (await client.call('GET', `/v1/recordings/${recording.id}/actions`)).json;
     const done = items.filter((item) => item.action);
-    assert.deepEqual(done.map(({ action }) => action.type), ['click', 'type', 'key', 'key', 'type', 'key', 'key', 'screenshot']);
+    /* Return is pressed again when the dialog did not take it. */
+    assert.match(done.map(({ action }) => action.type).join(' '), /^click type key key type( key){1,4} key screenshot$/);
     assert.deepEqual(done.map((item) => item.outcome), done.map(() => 'done'));
     assert.equal(done[1].action.text, paragraph);
     assert.equal(done[1].effect, 'confirmed');

@@ -10,7 +10,7 @@ import time
 from common import arguments, desktop
 
 TEXT = "The quick brown fox jumps over the lazy dog.\nСъешь ещё этих мягких французских булок.\n天地玄黃,宇宙洪荒。\n"
-NAME = "/home/user/three scripts.txt"
+NAME = "three scripts.txt"
 
 EDITOR, SAVE_AS = r"Mousepad$", r"^Save"
 
@@ -20,40 +20,48 @@ def tool(name, **given):
 
 
 # What is seen before it is said (the title of the active window, and a control that shows; None: anything), and what
-# is said. A dialog may be there before it has read its folder, and takes no Return until then.
+# is said. A dialog may be there before it has read its folder, and takes no Return until then: so the name is typed
+# without one, and Return pressed in a turn of its own.
 SCRIPT = [
     (None, None, [tool("left_click", coordinate=[760, 777])]),
     (EDITOR, None, [tool("type", text=TEXT), tool("key", text="ctrl+s")]),
-    (SAVE_AS, "Templates", [tool("key", text="ctrl+a"), tool("type", text=NAME), tool("key", text="Return")]),
+    (SAVE_AS, "Templates", [tool("key", text="ctrl+a"), tool("type", text=NAME)]),
+    (SAVE_AS, None, [tool("key", text="Return")]),
     (r"three scripts.*Mousepad$", None, [tool("key", text="ctrl+q"), tool("screenshot")]),
 ]
 
 
 class ScriptedModel:
-    """Says one step of the script per call. Its eyes are what the guest's programs tell instead of the screenshot."""
+    """Says one step of the script per call. Its eyes are what the guest's programs tell instead of the screenshot. A key
+    that came to nothing it presses again."""
 
-    def __init__(self, box, script, patience_s=120):
-        self.box, self.steps, self.patience_s = box, list(script), patience_s
+    def __init__(self, box, script, patience_s=45, tries=3):
+        self.box, self.steps, self.patience_s, self.tries = box, list(script), patience_s, tries
+        self.last = []
 
     def __call__(self, tools, messages):
         if not self.steps:
             return {"stop_reason": "end_turn", "content": [{"type": "text", "text": "saved as " + NAME}]}
-        title, control, calls = self.steps.pop(0)
-        if title:
-            self.look_for(f"window {title}", lambda: any(
-                w.get("active") and re.search(title, w.get("title") or "") for w in self.box.windows()))
-        if control:
-            self.look_for(f"control {control}", lambda: self.box.find_controls(name=control, states=["showing"]))
-        content = [{**call, "id": f"toolu_{len(messages)}_{i}"} for i, call in enumerate(calls)]
+        title, control, calls = self.steps[0]
+        if self.sees(title, control):
+            self.steps.pop(0)
+            self.last = calls
+        elif self.tries == 0 or [call["name"] for call in self.last] != ["key"]:
+            raise SystemExit(f"no window {title} with {control}; there are {[w.get('title') for w in self.box.windows()]}")
+        else:
+            self.tries -= 1
+        content = [{**call, "id": f"toolu_{len(messages)}_{i}"} for i, call in enumerate(self.last)]
         return {"stop_reason": "tool_use", "content": content}
 
-    def look_for(self, what, is_seen):
+    def sees(self, title, control):
+        """Whether the window is active and shows the control, within the model's patience. None: anything."""
         end = time.monotonic() + self.patience_s
-        while not is_seen():
-            if time.monotonic() > end:
-                raise SystemExit(f"no {what} within {self.patience_s} s; there are "
-                                 f"{[w.get('title') for w in self.box.windows()]}")
+        while time.monotonic() < end:
+            is_active = not title or any(w.get("active") and re.search(title, w.get("title") or "") for w in self.box.windows())
+            if is_active and (not control or self.box.find_controls(name=control, states=["showing"])):
+                return True
             time.sleep(0.3)
+        return False
 
 
 def main():

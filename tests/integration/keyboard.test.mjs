@@ -1,4 +1,4 @@
-/** Keys and text arrive exactly. */
+/** Keys and text arrive exactly. (alone: how fast is asserted by what the guest loses) */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { count, isFull, Random } from './lib/counts.mjs';

@@ -186,7 +186,8 @@ static int check_stale(struct batch *self, size_t i, struct error *err)
 int batch_check_plans(struct batch *self, struct error *err)
 {
     struct sandbox *sandbox = self->op.sandbox;
-    struct plan_context context = { .keymap = sandbox->keymap, .space = &self->space };
+    struct plan_context context = { .keymap = sandbox->keymap, .space = &self->space,
+                                    .has_key = input_key_test(sandbox->input) };
     context.has_pointer = input_pointer(sandbox->input, &context.fx, &context.fy);
     for (size_t i = 0; i < self->n_actions; i++) {
         struct plan plan;

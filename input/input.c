@@ -11,7 +11,8 @@
 #include "base/clock.h"
 #include "input/held.h"
 #include "input/input-private.h"
-#include "input/qnum.h"
+
+#include <string.h>
 
 #include <errno.h>
 
@@ -313,6 +314,7 @@ int input_play(struct input *self, const struct action *action, const struct spa
         return error_set(err, ERROR_BUSY, "another action is being played");
     struct plan_context context = {
         .keymap = self->keymap,
+        .has_key = self->sink->has_key,
         .space = space,
         .has_pointer = self->has_pointer,
         .fx = self->fx,
@@ -412,11 +414,38 @@ void input_reset(struct input *self)
     held_release_all(&self->held, self->sink);
     self->has_pointer = false;
     for (uint16_t code = KEY_ESC; code < HELD_KEYS; code++) {
-        if (qnum_from_evdev(code) > 0)
+        if (self->sink->has_key(code))
             sink_key(self->sink, code, false);
     }
     for (int button = 0; button < BUTTON_COUNT; button++)
         sink_button(self->sink, (enum button)button, false);
     self->n_resets++;
     sink_flush(self->sink, handle_reset, self);
+}
+
+void input_lift(struct input *self, const uint16_t *held, size_t n)
+{
+    input_cancel(self);
+    held_release_all(&self->held, self->sink);
+    self->has_pointer = false;
+    for (size_t i = n; i-- > 0;) {
+        if (held[i] < HELD_KEYS && self->sink->has_key(held[i]))
+            sink_key(self->sink, held[i], false);
+        else if (held[i] >= HELD_KEYS && held[i] < HELD_COUNT)
+            sink_button(self->sink, (enum button)(held[i] - HELD_KEYS), false);
+    }
+    self->n_resets++;
+    sink_flush(self->sink, handle_reset, self);
+}
+
+size_t input_held(const struct input *self, uint16_t *ret, size_t max)
+{
+    size_t n = MIN(self->held.n_down, max);
+    memcpy(ret, self->held.order, n * sizeof *ret);
+    return n;
+}
+
+bool (*input_key_test(const struct input *self))(uint16_t code)
+{
+    return self->sink->has_key;
 }

@@ -65,5 +65,12 @@ void input_release_all(struct input *self);
  * releases every key and button there is, which takes about 50 ms; until then input_play answers
  * busy. The pointer's place is forgotten. */
 void input_reset(struct input *self);
+/* The same when what may be down is known, from input_held of whom the guest's state comes from. A USB keyboard
+ * takes only so many events in a second. */
+void input_lift(struct input *self, const uint16_t *held, size_t n);
+/* What is down, in the order of the presses (input/held.h); returns how many, at most max. */
+size_t input_held(const struct input *self, uint16_t *ret, size_t max);
+/* Whether the guest's keyboard has a key, by its evdev code. */
+bool (*input_key_test(const struct input *self))(uint16_t code);
 /* Number of keys and buttons that are down. */
 size_t input_n_held(const struct input *self);

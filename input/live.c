@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "input/held.h"
 #include "input/input-private.h"
-#include "input/qnum.h"
 
 struct live {
     struct input *input;
@@ -149,10 +148,10 @@ static void pump(struct live *self)
 
 /* --- Feeding ---------------------------------------------------------------------------------- */
 
-static bool is_known(const struct live_event *event)
+static bool is_known(const struct live *self, const struct live_event *event)
 {
     switch (event->kind) {
-    case LIVE_KEY: return event->code < HELD_KEYS && qnum_from_evdev(event->code) != 0;
+    case LIVE_KEY: return event->code < HELD_KEYS && input_key_test(self->input)(event->code);
     case LIVE_BUTTON: return event->code < BUTTON_COUNT;
     case LIVE_WHEEL: return event->code <= WHEEL_HORIZONTAL && event->notches >= -64 && event->notches <= 64;
     case LIVE_MOVE: return true;
@@ -162,7 +161,7 @@ static bool is_known(const struct live_event *event)
 
 int live_feed(struct live *self, const struct live_event *event)
 {
-    if (!is_known(event))
+    if (!is_known(self, event))
         return 0;
     struct live_event *last = &self->events[(self->first + self->n + LIVE_EVENTS_MAX - 1) % LIVE_EVENTS_MAX];
     if (event->kind == LIVE_MOVE && self->n > 0 && last->kind == LIVE_MOVE) {

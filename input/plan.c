@@ -103,8 +103,13 @@ static void set_missing_key(struct draft *d, uint32_t keysym)
     char name[64];
     if (xkb_keysym_get_name(keysym, name, sizeof name) < 0)
         name[0] = 0;
-    d->r = error_set(d->err, ERROR_UNTYPABLE, "the key %s is not on the guest's keyboard layout",
+    d->r = error_set(d->err, ERROR_UNTYPABLE, "the key %s is not on the guest's keyboard",
                      name);
+}
+
+static bool has_key(const struct draft *d, uint16_t code)
+{
+    return !d->context->has_key || d->context->has_key(code);
 }
 
 static void list_presses(struct draft *d, const struct chord *chord, struct press_list *list)
@@ -114,7 +119,7 @@ static void list_presses(struct draft *d, const struct chord *chord, struct pres
     list->n_codes = 0;
     for (int i = 0; i < chord->n_keys && d->r >= 0; i++) {
         struct keymap_stroke stroke;
-        if (!keymap_find_keysym(keymap, chord->keysyms[i], &stroke)) {
+        if (!keymap_find_keysym(keymap, chord->keysyms[i], &stroke) || !has_key(d, stroke.code)) {
             set_missing_key(d, chord->keysyms[i]);
             return;
         }

@@ -51,6 +51,7 @@ struct plan_context {
     bool has_pointer; /* the guest's pointer is known to be at fx, fy */
     int fx, fy;
     double wheel_rest[2]; /* notches left over, per enum wheel_axis; updated by scroll */
+    bool (*has_key)(uint16_t code); /* NULL: every key of the keymap */
 };
 
 /* Fills ret; on failure it is empty. The context's wheel_rest is changed on success only. Errors:

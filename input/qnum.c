@@ -80,6 +80,33 @@ uint16_t qnum_from_evdev(uint16_t code)
     return code < ARRAY_LEN(table) ? table[code] : 0;
 }
 
+/* Tried on QEMU 7.2: every number pressed, the usage noted that a guest received. */
+bool qnum_usb_has(uint16_t code)
+{
+    static const uint16_t others[] = {
+        KEY_KPENTER, KEY_RIGHTCTRL, KEY_KPSLASH, KEY_SYSRQ, KEY_RIGHTALT, KEY_HOME, KEY_UP, KEY_PAGEUP, KEY_LEFT,
+        KEY_RIGHT, KEY_END, KEY_DOWN, KEY_PAGEDOWN, KEY_INSERT, KEY_DELETE, KEY_MUTE, KEY_VOLUMEDOWN, KEY_VOLUMEUP,
+        KEY_POWER, KEY_PAUSE, KEY_YEN, KEY_LEFTMETA, KEY_RIGHTMETA, KEY_COMPOSE, KEY_RO, KEY_HENKAN,
+        KEY_KATAKANAHIRAGANA, KEY_MUHENKAN,
+    };
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (others[i] == code)
+            return true;
+    return (code >= KEY_ESC && code <= KEY_KPDOT) || (code >= KEY_102ND && code <= KEY_F12);
+}
+
+bool qnum_has(uint16_t code)
+{
+    return qnum_from_evdev(code) > 0;
+}
+
+int qnum_scancodes(uint16_t code)
+{
+    if (code == KEY_SYSRQ)
+        return 4;
+    return code == KEY_PAUSE ? 3 : qnum_from_evdev(code) & E0 ? 2 : 1;
+}
+
 uint16_t qnum_to_evdev(uint32_t qnum)
 {
     for (uint16_t code = KEY_ESC; qnum > 0 && code < KEY_MICMUTE; code++)

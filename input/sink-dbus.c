@@ -155,6 +155,7 @@ struct sink *sink_dbus_new(struct loop *loop, struct qdbus *bus)
     if (!self)
         return NULL;
     self->sink.ops = &dbus_ops;
+    self->sink.has_key = qnum_has;
     self->bus = bus;
     list_init(&self->flushes);
     self->advance = defer_new(loop, handle_advance, self);

@@ -15,6 +15,10 @@
  * guest that stood still would else see closer together than its libinput lets pass. After
  * RING_WAIT_MS the flush ends all the same.
  *
+ * The queue of a USB device cannot be read at all. There the sink counts time: as many events may be in
+ * it as a burst has, and the guest takes one per interval; it polls at least that often. A guest that does
+ * not run for as long as the rest of the queue lasts loses events, and nobody hears of it.
+ *
  * What is behind the guest's driver is out of sight: a guest whose X server does not run for 50 ms
  * while text arrives at full speed can still lose some of it in its own evdev buffers.
  *
@@ -44,6 +48,7 @@ struct item {
     struct list link;
     json_t *arguments;
     int n_buffers;
+    int n_queued; /* entries in the queue of a USB device */
     bool is_sent;
     bool is_button;    /* a flush: waits until the guest has taken a button */
     int64_t asked_us;  /* since when it does; 0: not yet */
@@ -63,6 +68,10 @@ struct sink_qmp {
     uint64_t n_submitted, n_answered; /* commands of all kinds */
     bool is_failed;                   /* a command failed: QMP is gone or input-send-event is */
     bool is_freed;                    /* waits for its answers */
+
+    int burst;
+    int64_t interval_us;   /* 0: not paced */
+    int64_t drained_us;    /* when the queue is empty */
 
     bool has_listed_rings;
     char *rings[RINGS_MAX]; /* QOM paths of virtio input devices */
@@ -205,12 +214,37 @@ static void ask_rings(struct sink_qmp *self)
                 json_pack("{s:s, s:i}", "path", self->rings[i], "queue", 0), handle_ring);
 }
 
+/* Whether the queue of a USB device has room; looks again later when it has not. */
+static bool is_in_time(struct sink_qmp *self)
+{
+    int64_t wait_us = self->drained_us - clock_now_us() - (self->burst - 1) * self->interval_us;
+    if (wait_us <= 0)
+        return true;
+    timer_start(self->poll, wait_us);
+    return false;
+}
+
+static bool is_drained(struct sink_qmp *self)
+{
+    int64_t wait_us = self->drained_us - clock_now_us();
+    if (wait_us > 0)
+        timer_start(self->poll, wait_us);
+    return wait_us <= 0;
+}
+
+static void count_time(struct sink_qmp *self, int n)
+{
+    self->drained_us = MAX(self->drained_us, clock_now_us()) + n * self->interval_us;
+}
+
 /* Whether n buffers may be used; finds out when that is not known, and advances later then. */
 static bool has_room(struct sink_qmp *self, int n)
 {
     if (self->n_asked > 0 || timer_is_active(self->poll) ||
         self->n_submitted - self->n_answered >= ON_THE_WAY_MAX)
         return false;
+    if (self->interval_us > 0)
+        return is_in_time(self);
     if (!self->has_listed_rings) {
         list_rings(self);
         return false;
@@ -247,6 +281,7 @@ static void send_items(struct sink_qmp *self)
             return;
         item->is_sent = true;
         self->room -= item->n_buffers;
+        count_time(self, item->n_queued);
         command(self, "input-send-event", json_incref(item->arguments), handle_sent);
     }
 }
@@ -265,10 +300,12 @@ static void drop_items(struct sink_qmp *self)
 /* Whether a flush may end. Asks the rings when that is not known, and advances later then. */
 static bool is_over(struct sink_qmp *self, struct item *flush)
 {
-    if (!flush->is_button || self->n_rings == 0)
+    if (!flush->is_button || (self->n_rings == 0 && self->interval_us == 0))
         return true;
     if (self->n_asked > 0 || timer_is_active(self->poll))
         return false;
+    if (self->interval_us > 0)
+        return is_drained(self);
     bool is_asked = flush->asked_us > 0;
     if (!is_asked)
         flush->asked_us = clock_now_us();
@@ -317,7 +354,7 @@ static struct item *add_item(struct sink_qmp *self)
 }
 
 /* One report of the events in the array, which is taken. */
-static void send_report(struct sink_qmp *self, json_t *events, const char *device)
+static struct item *send_report(struct sink_qmp *self, json_t *events, const char *device)
 {
     json_t *arguments = json_pack("{s:o}", "events", events);
     /* What failed has been told, and QEMU may listen again: after a pause, or a lost connection. */
@@ -329,17 +366,19 @@ static void send_report(struct sink_qmp *self, json_t *events, const char *devic
     if (!item) {
         json_decref(arguments);
         self->is_failed = true;
-        return;
+        return NULL;
     }
     if (device)
         json_object_set_new(arguments, "device", json_string(device));
     item->arguments = arguments;
     item->n_buffers = (int)json_array_size(events) + 1;
+    item->n_queued = 1;
+    return item;
 }
 
-static void send_event(struct sink_qmp *self, json_t *event, const char *device)
+static struct item *send_event(struct sink_qmp *self, json_t *event, const char *device)
 {
-    send_report(self, json_pack("[o]", event), device);
+    return send_report(self, json_pack("[o]", event), device);
 }
 
 /* --- Events ----------------------------------------------------------------------------------- */
@@ -348,11 +387,15 @@ static void qmp_key(struct sink *sink, uint16_t code, bool is_down)
 {
     struct sink_qmp *self = container_of(sink, struct sink_qmp, sink);
     uint16_t qnum = qnum_from_evdev(code);
-    if (qnum > 0)
-        send_event(self,
-                   json_pack("{s:s, s:{s:b, s:{s:s, s:i}}}", "type", "key", "data", "down", is_down,
-                             "key", "type", "number", "data", qnum),
-                   self->device);
+    if (qnum == 0)
+        return;
+    struct item *item = send_event(
+        self,
+        json_pack("{s:s, s:{s:b, s:{s:s, s:i}}}", "type", "key", "data", "down", is_down, "key", "type", "number",
+                  "data", qnum),
+        self->device);
+    if (item)
+        item->n_queued = qnum_scancodes(code);
 }
 
 static void send_button(struct sink_qmp *self, const char *name, bool is_down, const char *device)
@@ -437,6 +480,7 @@ struct sink *sink_qmp_new(struct loop *loop, const char *device, sink_qmp_submit
     if (!self)
         return NULL;
     self->sink.ops = &qmp_ops;
+    self->sink.has_key = qnum_has;
     list_init(&self->items);
     self->submit = submit;
     self->submit_data = data;
@@ -448,4 +492,12 @@ struct sink *sink_qmp_new(struct loop *loop, const char *device, sink_qmp_submit
         return NULL;
     }
     return &self->sink;
+}
+
+void sink_qmp_set_usb(struct sink *sink, int burst, int64_t interval_us)
+{
+    struct sink_qmp *self = container_of(sink, struct sink_qmp, sink);
+    self->burst = burst;
+    self->interval_us = interval_us;
+    sink->has_key = qnum_usb_has;
 }

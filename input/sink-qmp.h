@@ -21,3 +21,8 @@ typedef int (*sink_qmp_submit_fn)(void *data, const char *command, json_t *argum
  * are on the way; submit is not called after that. */
 struct sink *sink_qmp_new(struct loop *loop, const char *device, sink_qmp_submit_fn submit,
                           void *data);
+
+/* For a keyboard and tablet whose queue nobody can look into (QEMU's USB devices hold 16 events and drop the
+ * rest): at most burst events at once, then one every interval_us, which the guest has to keep up with. Keys are then those that
+ * such a keyboard has. */
+void sink_qmp_set_usb(struct sink *sink, int burst, int64_t interval_us);

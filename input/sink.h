@@ -29,6 +29,7 @@ struct sink_ops {
 /* Implementations embed this as their first member. */
 struct sink {
     const struct sink_ops *ops;
+    bool (*has_key)(uint16_t code); /* whether the guest's keyboard has it (input/qnum.h) */
 };
 
 /* code: evdev code (KEY_A …). One that the way into the guest cannot carry is dropped; the plan

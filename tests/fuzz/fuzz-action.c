@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error err;
     if (action_parse(&action, object, "actions[0]", &err) < 0)
         return 0;
-    struct plan_context context = { keymap, &space, true, 5, 5, { 0 } };
+    struct plan_context context = { keymap, &space, true, 5, 5, { 0 }, NULL };
     struct plan plan = { 0 };
     plan_action(&plan, &action, &context, &err);
     plan_deinit(&plan);

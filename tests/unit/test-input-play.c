@@ -108,6 +108,7 @@ static void set_up(void)
     struct keymap *keymap = NULL;
     loop_init(&desk.loop);
     desk.record.sink.ops = &record_ops;
+    desk.record.sink.has_key = qnum_has;
     desk.record.loop = &desk.loop;
     desk.record.answer = defer_new(&desk.loop, record_answer, &desk.record);
     cr_assert(eq(int, keymap_new(&keymap, "us", NULL, NULL), 0));
@@ -512,6 +513,27 @@ Test(sink_qmp, loses_nothing_when_much_is_sent_at_once)
     cr_assert(eq(sz, qemu.n_lost, 0));
     cr_assert(eq(int, n_failed, 0));
     cr_assert(le(sz, qemu.most_queue, 40));
+    sink_free(sink);
+}
+
+Test(sink_qmp, counts_time_for_a_usb_keyboard)
+{
+    struct sink *sink = sink_qmp_new(&qemu.loop, NULL, qemu_submit, NULL);
+    sink_qmp_set_usb(sink, 4, 5000);
+    int64_t begin_us = clock_now_us();
+    for (int i = 0; i < 5; i++) {
+        sink_key(sink, KEY_A, true);
+        sink_key(sink, KEY_A, false);
+    }
+    flush_and_wait(sink);
+    cr_assert(eq(sz, qemu.n_events, 10));
+    cr_assert(ge(i64, clock_now_us() - begin_us, 6 * 5000));
+    begin_us = clock_now_us();
+    sink_key(sink, KEY_PAUSE, true); /* three entries of its queue */
+    sink_button(sink, BUTTON_LEFT, true);
+    flush_and_wait(sink); /* until a button was taken, by the clock */
+    cr_assert(ge(i64, clock_now_us() - begin_us, 4 * 5000));
+    cr_assert(sink->has_key(KEY_A) && !sink->has_key(KEY_PLAYPAUSE) && !sink->has_key(KEY_KPEQUAL));
     sink_free(sink);
 }
 

@@ -106,6 +106,8 @@ static const struct api_field cursor_fields[] = {
     { .name = "x", .type = API_INTEGER, .text = "Where the pointer is." },
     { .name = "y", .type = API_INTEGER, .text = "Where the pointer is." },
     { .name = "visible", .type = API_BOOLEAN, .text = "Whether the guest shows it." },
+    { .name = "in_frame", .type = API_BOOLEAN,
+      .text = "Whether the guest draws it into the picture itself: then every screenshot has it." },
     END,
 };
 

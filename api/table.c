@@ -256,6 +256,8 @@ const struct api_operation api_table[API_COUNT] = {
                     .text = "Default height of the screen." },
                   { .name = "cpus", .type = API_INTEGER, .text = "Default number of CPUs." },
                   { .name = "memory_mib", .type = API_INTEGER, .text = "Default memory." },
+                  { .name = "profile", .type = API_STRING, .values = VALUES{ "linux", "generic", "windows", NULL },
+                    .text = "What kind of machine it is made for." },
                   { .name = "disk_mib", .type = API_INTEGER, .text = "Size of its disk." },
                   { .name = "hash", .type = API_STRING,
                     .text = "Of the recipe it was built from." },

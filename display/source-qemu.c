@@ -15,6 +15,9 @@
  * Properties come on the other connection, so they may also be late: then what was dropped belonged
  * to the surface that is shown, and the listener is registered anew as well.
  *
+ * A VGA is drawn by the clock of its listeners, so it has an old picture for a new one. There, QEMU is asked
+ * to draw first, and the listener is registered when it has.
+ *
  * D-Bus limits an array to 64 MiB, so a scanout beyond 16 million pixels cannot come this way; a
  * resize to one is refused, and a guest that sets such a mode by itself loses its listener. */
 #define LOG_MODULE "source-qemu"
@@ -35,10 +38,16 @@
 #define DBUS_ARRAY_MAX ((int64_t)64 << 20)
 #define RESYNC_US 50000
 
+/* A redraw that was asked for. The answer may come when the source has no more use for it. */
+struct redraw {
+    struct source_qemu *source; /* NULL then */
+};
+
 struct source_qemu {
     struct source base;
     struct source_qemu_config config;
     struct qdbus *listener; /* NULL while stopped */
+    struct redraw *redraw;     /* before the listener is opened; NULL: none */
     sd_bus_slot *registration; /* the RegisterListener call under way */
     struct timer *tick;
     struct watchdog watchdog;
@@ -151,6 +160,9 @@ static int add_vtable(sd_bus *bus, void *data)
 
 static void close_listener(struct source_qemu *self)
 {
+    if (self->redraw)
+        self->redraw->source = NULL;
+    self->redraw = NULL;
     self->registration = sd_bus_slot_unref(self->registration);
     self->properties = sd_bus_slot_unref(self->properties);
     self->listener = qdbus_free(self->listener);
@@ -247,11 +259,40 @@ static int open_listener(struct source_qemu *self, struct error *err)
     return 0;
 }
 
+static void handle_redrawn(void *data)
+{
+    struct redraw *redraw = data;
+    struct source_qemu *self = redraw->source;
+    struct error err = { 0 };
+    free(redraw);
+    if (!self)
+        return;
+    self->redraw = NULL;
+    if (open_listener(self, &err) < 0)
+        lose(self, &err);
+}
+
+static int begin(struct source_qemu *self, struct error *err)
+{
+    if (!self->config.refresh)
+        return open_listener(self, err);
+    struct redraw *redraw = calloc(1, sizeof *redraw);
+    if (!redraw)
+        return error_errno(err, ENOMEM, "listening to the guest's display");
+    redraw->source = self;
+    if (self->config.refresh(self->config.data, handle_redrawn, redraw) < 0) {
+        free(redraw);
+        return open_listener(self, err);
+    }
+    self->redraw = redraw;
+    return 0;
+}
+
 static void reopen_listener(struct source_qemu *self)
 {
     close_listener(self);
     struct error err = { 0 };
-    if (open_listener(self, &err) < 0)
+    if (begin(self, &err) < 0)
         lose(self, &err);
 }
 
@@ -280,7 +321,7 @@ static void handle_tick(void *data)
 
 static int start(struct source *source, struct error *err)
 {
-    int r = open_listener(from(source), err);
+    int r = begin(from(source), err);
     if (r < 0)
         error_wrap(err, "listening to the guest's display");
     return r;
@@ -303,6 +344,9 @@ static void destroy(struct source *source)
 static int resize(struct source *source, int width, int height, struct error *err)
 {
     struct source_qemu *self = from(source);
+    if (self->config.is_fixed)
+        return error_set(err, ERROR_UNSUPPORTED, "this guest's display (a VGA) cannot ask it for a size: the guest's "
+                         "own settings do");
     if ((int64_t)width * height * 4 > DBUS_ARRAY_MAX - 4096)
         return error_set(err, ERROR_BAD_VALUE, "%dx%d is more than 16 million pixels", width,
                          height);

@@ -17,6 +17,11 @@ struct source_qemu_config {
     int (*pair)(void *data, int ret_fds[2], struct error *err);
     /* QEMU's anonymous memory in bytes, negative when unknown. May be NULL. */
     int64_t (*rss_anon)(void *data);
+    /* Has QEMU redraw what it shows, of a display that is only drawn while somebody listens (a VGA): without
+     * that a new listener is first told what was there when the last one went. done runs once and never
+     * inside; negative: it will not. NULL: of a display that is always drawn. */
+    int (*refresh)(void *data, void (*done)(void *done_data), void *done_data);
+    bool is_fixed; /* the display has no way to ask its guest for a size */
     void *data;
 };
 

@@ -3,8 +3,8 @@
  * leaves behind becomes the template.
  *
  *   BOOTING    until the guest says that its desktop is up, or where an image has no such word, until
- *              its agent answers; at most BOOT_LIMIT_US
- *   SETTLING   the screen stands still
+ *              its agent answers; at most BOOT_LIMIT_US. Not at all where there is neither
+ *   SETTLING   the screen stands still; where nothing else was said, the guest's processors, too
  *   SAVING     processors stopped, devices into memory
  *   ENDING     QEMU closes its disk and lets go of the RAM, which is then sealed
  *   STORING    RAM, devices to disk; the template is listed
@@ -29,7 +29,15 @@
 #define LOOK_US 200000
 #define BOOT_LIMIT_US 600000000
 #define FAILURES_MAX 64 /* machines that are remembered */
-#define SETTLE_PARAMS "{\"settle\":true,\"first_ms\":4000,\"quiet_ms\":2000,\"max_ms\":30000,\"format\":\"jpeg\"}"
+/* After a word of the guest the screen stands still soon. Without one, that is all there is to see: it must
+ * have changed, and then stand still for as long as the image says, while the guest does not compute: firmware
+ * that looks for its devices shows nothing for a while. */
+#define TOLD_FIRST_MS 4000
+#define TOLD_QUIET_MS 2000
+#define TOLD_MAX_MS 30000
+#define UNTOLD_FIRST_MS 60000
+#define UNTOLD_LIMIT_US 240000000
+#define UNTOLD_BUSY 0.5 /* of a processor: one that computes more is not up yet */
 
 struct waiter {
     struct list link; /* of the bake */
@@ -50,6 +58,8 @@ struct bake {
     struct timer *timer;
     int64_t begin_us;
     struct op *settle;
+    int n_settles;
+    int64_t settle_us, busy_us; /* when it began, and guest_busy_us then */
     bool is_saving;
     int pool_size; /* -1: as the daemon's setting says */
     struct guest *guest; /* ours once it was saved */
@@ -109,7 +119,7 @@ static void remember_failure(struct bake *self)
     struct failure *it, *failure;
     struct checkpoint_machine machine;
     int n = 0;
-    bool is_lasting = self->err.code == ERROR_TIMEOUT || self->err.code == ERROR_GUEST_FAILED ||
+    bool is_lasting = self->err.code == ERROR_TIMEOUT || self->err.code == ERROR_GUEST_FAILED || self->err.code == ERROR_UNSUPPORTED ||
                       self->err.code == ERROR_GUEST_GONE;
     list_for_each(it, &stock->bake_failures, link)
         n++;
@@ -212,6 +222,19 @@ static void handle_saved(void *data, struct guest_saved *saved, const struct err
     guest_power_off(self->guest, 0);
 }
 
+static void settle(struct bake *self);
+static bool is_told(const struct sandbox *sandbox);
+
+/* Of one that says nothing: it computed while its screen stood still. */
+static bool must_settle_again(const struct bake *self)
+{
+    const struct sandbox *sandbox = self->sandbox;
+    int64_t now_us = clock_now_us(), busy_us = sandbox->guest ? guest_busy_us(sandbox->guest) : -1;
+    if (is_told(sandbox) || self->busy_us < 0 || busy_us < 0 || now_us - self->begin_us > UNTOLD_LIMIT_US)
+        return false;
+    return (double)(busy_us - self->busy_us) > UNTOLD_BUSY * (double)(now_us - self->settle_us);
+}
+
 static void handle_settled(void *data, struct answer *answer)
 {
     static const struct guest_save_params params = { .is_last = true };
@@ -221,6 +244,10 @@ static void handle_settled(void *data, struct answer *answer)
     if (answer->err.is_set)
         self->err = answer->err;
     bytes_unref(answer->image);
+    if (!self->err.is_set && must_settle_again(self)) {
+        settle(self);
+        return;
+    }
     self->is_saving = true;
     if (!self->err.is_set && !self->sandbox->guest)
         error_set(&self->err, ERROR_GUEST_GONE, "the guest ended");
@@ -235,6 +262,34 @@ static bool is_up(const struct sandbox *sandbox)
     if (sandbox->signals_up)
         return guest_is_up(sandbox->guest);
     return sandbox->agent_kind == INSIDE_NONE || (sandbox->agent && agent_is_ready(sandbox->agent));
+}
+
+static bool is_told(const struct sandbox *sandbox)
+{
+    return sandbox->signals_up || sandbox->agent_kind != INSIDE_NONE;
+}
+
+/* How long the screen must stand still. */
+static json_t *settle_params(const struct bake *self)
+{
+    const struct sandbox *sandbox = self->sandbox;
+    int first_ms = self->n_settles ? sandbox->settle_ms : UNTOLD_FIRST_MS;
+    if (is_told(sandbox))
+        return json_pack("{sb si si si ss}", "settle", 1, "first_ms", TOLD_FIRST_MS, "quiet_ms", TOLD_QUIET_MS,
+                         "max_ms", TOLD_MAX_MS, "format", "jpeg");
+    return json_pack("{sb si si si ss}", "settle", 1, "first_ms", first_ms, "quiet_ms", sandbox->settle_ms,
+                     "max_ms", UNTOLD_FIRST_MS + 2 * sandbox->settle_ms, "format", "jpeg");
+}
+
+static void settle(struct bake *self)
+{
+    auto_json json_t *params = settle_params(self);
+    self->settle_us = clock_now_us();
+    self->busy_us = self->sandbox->guest ? guest_busy_us(self->sandbox->guest) : -1;
+    self->settle = sandbox_screenshot(self->sandbox, params, handle_settled, self, &self->err);
+    self->n_settles++;
+    if (!self->settle)
+        finish(self);
 }
 
 static void handle_look(void *data)
@@ -254,11 +309,10 @@ static void handle_look(void *data)
         timer_start(self->timer, LOOK_US);
         return;
     }
-    auto_json json_t *params = json_loads(SETTLE_PARAMS, 0, NULL);
-    if (!self->err.is_set)
-        self->settle = sandbox_screenshot(sandbox, params, handle_settled, self, &self->err);
-    if (!self->settle)
+    if (self->err.is_set)
         finish(self);
+    else
+        settle(self);
 }
 
 /* What a request asks for decides whether there is one already. */

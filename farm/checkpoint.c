@@ -123,14 +123,29 @@ int checkpoint_freeze(struct sandbox *sandbox, const char *frozen, struct error 
     return r < 0 ? r : farm_store(sandbox->farm, sandbox, err);
 }
 
+/* A fork of a fork may be made before the first one's guest has taken its releases. */
+static void read_held_now(struct checkpoint_machine *m, const struct sandbox *sandbox)
+{
+    m->n_held = sandbox->input ? input_held(sandbox->input, m->held, CHECKPOINT_HELD_MAX) : 0;
+    for (size_t i = 0; i < sandbox->n_lifted && m->n_held < CHECKPOINT_HELD_MAX; i++) {
+        bool is_listed = false;
+        for (size_t j = 0; j < m->n_held; j++)
+            is_listed |= m->held[j] == sandbox->lifted[i];
+        if (!is_listed)
+            m->held[m->n_held++] = sandbox->lifted[i];
+    }
+}
+
 void checkpoint_machine_of(const struct sandbox *sandbox, struct checkpoint_machine *ret)
 {
     *ret = (struct checkpoint_machine){
         .cpus = (int)sandbox->charge.cpus, .memory_mib = (int)sandbox->charge.memory_mib,
         .disk_mib = sandbox->charge.disk_mib, .width = sandbox->width, .height = sandbox->height,
         .network = sandbox->network, .agent = sandbox->agent_kind, .signals_up = sandbox->signals_up,
+        .shape = sandbox->shape,
         .accel = farm_accel(sandbox->farm),
     };
+    read_held_now(ret, sandbox);
     snprintf(ret->image_name, sizeof ret->image_name, "%s", sandbox->image_name);
     snprintf(ret->image_hash, sizeof ret->image_hash, "%s", sandbox->image_hash);
     snprintf(ret->layout, sizeof ret->layout, "%s", sandbox->layout.name);
@@ -280,10 +295,18 @@ static void work_store(void *data)
     }
 }
 
+static json_t *held_json(const struct checkpoint_machine *m)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < m->n_held; i++)
+        json_array_append_new(array, json_integer(m->held[i]));
+    return array;
+}
+
 json_t *checkpoint_document(const struct checkpoint *self)
 {
     const struct checkpoint_machine *m = &self->machine;
-    return json_pack("{s{ss ss ss} si sb ss ss ss ss sb sI sI sI ss sI sb so s{ss ss ss si si si si sI ss ss si sb}}", "host", "qemu",
+    return json_pack("{s{ss ss ss} si sb ss ss ss ss sb sI sI sI ss sI sb so s{ss ss ss si si si si sI ss ss si sb so so}}", "host", "qemu",
                      self->host.qemu, "cpu_model", self->host.cpu_model, "kernel", self->host.kernel, "pool",
                      self->pool_size, "hidden",
                      self->is_hidden, "owner", self->owner, "name", self->name, "sandbox", self->sandbox, "parent", self->parent,
@@ -294,7 +317,7 @@ json_t *checkpoint_document(const struct checkpoint *self)
                      "layout", m->layout, "cpus", m->cpus, "memory_mib", m->memory_mib, "width", m->width,
                      "height", m->height, "disk_mib", (json_int_t)m->disk_mib, "network",
                      machine_network_name(m->network), "agent", inside_kind_name(m->agent), "accel",
-                     (int)m->accel, "signals_up", m->signals_up);
+                     (int)m->accel, "signals_up", m->signals_up, "shape", profile_json(&m->shape), "held", held_json(m));
 }
 
 static void list(struct checkpoint *self)
@@ -438,6 +461,13 @@ void checkpoint_load(struct checkpoint *self, checkpoint_fn done, void *data)
 
 /* --- The journal --------------------------------------------------------------------------------- */
 
+static void read_held(struct checkpoint_machine *m, const json_t *array)
+{
+    m->n_held = MIN(json_array_size(array), (size_t)CHECKPOINT_HELD_MAX);
+    for (size_t i = 0; i < m->n_held; i++)
+        m->held[i] = (uint16_t)json_integer_value(json_array_get(array, i));
+}
+
 static void read_machine(struct checkpoint_machine *m, const json_t *doc)
 {
     snprintf(m->image_name, sizeof m->image_name, "%s", json_get_string(doc, "image", ""));
@@ -452,6 +482,8 @@ static void read_machine(struct checkpoint_machine *m, const json_t *doc)
     m->agent = inside_kind_parse(json_get_string(doc, "agent", "any"));
     m->accel = (enum accel)json_get_int(doc, "accel", 0);
     m->signals_up = json_get_bool(doc, "signals_up", false);
+    profile_read(&m->shape, json_object_get(doc, "shape"), NULL);
+    read_held(m, json_object_get(doc, "held"));
 }
 
 void checkpoint_read_host(struct host_facts *host, const json_t *doc)

@@ -23,6 +23,7 @@ struct sandbox;
 
 #define CHECKPOINT_STATE_MAX SAVE_STATE_MAX
 #define CHECKPOINT_NAME_MAX 63
+#define CHECKPOINT_HELD_MAX 32
 
 /* Frozen overlays above a base disk by id, bottom first. */
 struct chain {
@@ -44,7 +45,10 @@ struct checkpoint_machine {
     enum machine_network network;
     enum inside_kind agent;
     enum accel accel;
+    struct machine_shape shape;
     bool signals_up;
+    uint16_t held[CHECKPOINT_HELD_MAX]; /* keys and buttons that were down (input/held.h) */
+    size_t n_held;
 };
 
 /* A state of the one loads into the other. */

@@ -105,6 +105,8 @@ static struct sandbox *make(struct farm *farm, const struct principal *who, cons
     self->charge = *charge;
     self->network = network;
     self->signals_up = image->signals_up;
+    self->shape = image->shape;
+    self->settle_ms = image->settle_ms;
     self->agent_kind = image->agent;
     self->width = (int)json_get_int(display, "width", image->width);
     self->height = (int)json_get_int(display, "height", image->height);

@@ -24,6 +24,10 @@
  * long: an agent may think for a while between button_down and button_up, a dead one may not hold
  * a key for ever. */
 #define LATCH_US 120000000
+/* A USB keyboard is polled every 10 ms. Firmware has a clock of 10 ms, and emulated it is often late. */
+#define USB_BURST 4
+#define USB_KVM_US 12000
+#define USB_TCG_US 20000
 
 /* --- Input --------------------------------------------------------------------------------------- */
 
@@ -126,6 +130,18 @@ int desktop_set_layout(struct sandbox *self, const char *layout, struct error *e
     return 0;
 }
 
+void desktop_lift_keys(struct sandbox *self, const struct checkpoint_machine *from)
+{
+    if (self->shape.input != INPUT_USB) {
+        input_reset(self->input);
+        return;
+    }
+    self->n_lifted = from ? from->n_held : 0;
+    for (size_t i = 0; i < self->n_lifted; i++)
+        self->lifted[i] = from->held[i];
+    input_lift(self->input, self->lifted, self->n_lifted);
+}
+
 /* --- Screen -------------------------------------------------------------------------------------- */
 
 static void handle_frame(void *data, const struct frame_update *update)
@@ -164,6 +180,8 @@ int desktop_init(struct sandbox *self, struct error *err)
     struct sink *sink = r == 0 ? sink_qmp_new(loop, GUEST_DEVICE_GPU, submit, self) : NULL;
     if (!sink)
         return r < 0 ? r : error_errno(err, ENOMEM, "making an input");
+    if (self->shape.input == INPUT_USB)
+        sink_qmp_set_usb(sink, USB_BURST, farm_accel(self->farm) == ACCEL_KVM ? USB_KVM_US : USB_TCG_US);
     r = input_new(&self->input, loop, sink, self->keymap, err);
     if (r == 0)
         display_observe(self->display, &self->observer, &observer_ops, self);
@@ -217,13 +235,41 @@ static int64_t read_memory(void *data)
     return self->guest ? guest_memory_bytes(self->guest) : -1;
 }
 
+struct refresh {
+    void (*done)(void *data);
+    void *data;
+};
+
+static void handle_refreshed(void *data, json_t *result maybe_unused, const struct error *err maybe_unused)
+{
+    struct refresh refresh = *(struct refresh *)data;
+    free(data);
+    refresh.done(refresh.data); /* if it could not: then with what there is */
+}
+
+/* A picture that goes nowhere: QEMU draws its display for it. */
+static int refresh(void *data, void (*done)(void *done_data), void *done_data)
+{
+    struct sandbox *self = data;
+    struct qmp *qmp = self->guest ? guest_qmp(self->guest) : NULL;
+    struct refresh *job = qmp ? malloc(sizeof *job) : NULL;
+    if (!job)
+        return -ENOTCONN;
+    *job = (struct refresh){ done, done_data };
+    qmp_execute(qmp, "screendump", json_pack("{ss}", "filename", "/dev/null"), handle_refreshed, job);
+    return 0;
+}
+
 static int attach(struct sandbox *self, struct error *err)
 {
+    const bool is_vga = self->shape.display == DISPLAY_VGA;
     struct source_qemu_config config = {
         .loop = farm_loop(self->farm),
         .console = self->console,
         .pair = make_pair,
         .rss_anon = read_memory,
+        .refresh = is_vga ? refresh : NULL,
+        .is_fixed = is_vga,
         .data = self,
     };
     struct source *source = source_qemu_new(&config);
@@ -295,7 +341,8 @@ json_t *desktop_cursor_json(const struct sandbox *self)
         has_point = cursor_point(cursor, &x, &y);
     if (!has_point)
         return json_null();
-    return json_pack("{si si sb}", "x", x, "y", y, "visible", cursor->is_visible);
+    return json_pack("{si si sb sb}", "x", x, "y", y, "visible", cursor->is_visible, "in_frame",
+                     profile_draws_cursor(&self->shape));
 }
 
 json_t *sandbox_display_json(struct sandbox *self)

@@ -259,6 +259,7 @@ static void read_machine(struct sandbox *self, const struct checkpoint_machine *
     self->charge = (struct charge){ machine->cpus, machine->memory_mib, machine->disk_mib };
     self->network = machine->network;
     self->signals_up = machine->signals_up;
+    self->shape = machine->shape;
     self->agent_kind = machine->agent;
     self->width = machine->width;
     self->height = machine->height;

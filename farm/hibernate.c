@@ -104,7 +104,7 @@ static void stay(struct sandbox *self, const char *reason, const struct error *e
                       err ? err->message : "");
     if (!self->sleeps_paused) {
         inside_set_paused(self, false);
-        input_reset(self->input);
+        desktop_lift_keys(self, NULL);
     }
     farm_store(self->farm, self, NULL);
     tell(self, NULL);
@@ -163,7 +163,7 @@ static int take(struct sandbox *self, struct guest_saved *saved, struct error *e
 {
     char layer[ID_MAX] = "";
     int r = self->charge.disk_mib ? checkpoint_link_overlay(self, layer, err) : 0;
-    if (r == 0 && !saved->layer) {
+    if (r == 0 && !guest_is_restored(self->guest)) {
         saved->ram_fd = fcntl(guest_ram_fd(self->guest), F_DUPFD_CLOEXEC, 0);
         r = saved->ram_fd < 0 ? error_errno(err, errno, "keeping the guest's RAM") : 0;
     }

@@ -43,7 +43,8 @@ static int fill(struct image *self, const json_t *doc, struct error *err)
     }
     self->hash = strdup(json_get_string(doc, "hash", ""));
     self->description = strdup(json_get_string(doc, "description", ""));
-    self->cmdline = strdup(json_get_string(doc, "cmdline", ""));
+    const bool has_kernel = json_get_string(doc, "kernel", NULL) != NULL;
+    self->cmdline = has_kernel ? strdup(json_get_string(doc, "cmdline", "")) : NULL;
     self->disk_bytes = json_get_int(doc, "disk_bytes", 0);
     self->cpus = (int)CLAMP(json_get_int(doc, "cpus", 2), 1, 64);
     self->memory_mib = (int)CLAMP(json_get_int(doc, "memory_mib", 2048), 128, 1 << 20);
@@ -51,9 +52,13 @@ static int fill(struct image *self, const json_t *doc, struct error *err)
     self->height = (int)CLAMP(json_get_int(doc, "height", 800), 200, 8192);
     self->agent = inside_kind_parse(json_get_string(doc, "agent", "any"));
     self->signals_up = json_get_bool(doc, "signals_up", false);
-    if (!self->name || !self->hash || !self->description || !self->cmdline)
+    self->settle_ms = (int)CLAMP(json_get_int(doc, "settle_ms", 10000), 100, 600000);
+    if (!self->name || !self->hash || !self->description || (has_kernel && !self->cmdline))
         return error_errno(err, ENOMEM, "reading image.json");
-    int r = take_file(&self->kernel, self, doc, "kernel", err);
+    int r = profile_read(&self->shape, doc, err);
+    if (r < 0)
+        return r;
+    r = take_file(&self->kernel, self, doc, "kernel", err);
     if (r == 0)
         r = take_file(&self->initrd, self, doc, "initrd", err);
     if (r == 0)
@@ -107,10 +112,10 @@ void image_deinit(struct image *self)
 
 json_t *image_json(const struct image *self)
 {
-    return json_pack("{ss ss ss si si si si sI}", "name", self->name, "hash", self->hash,
+    return json_pack("{ss ss ss si si si si sI ss}", "name", self->name, "hash", self->hash,
                      "description", self->description, "width", self->width, "height", self->height,
                      "cpus", self->cpus, "memory_mib", self->memory_mib, "disk_mib",
-                     (json_int_t)(self->disk_bytes >> 20));
+                     (json_int_t)(self->disk_bytes >> 20), "profile", profile_name(self->shape.profile));
 }
 
 void image_list(const char *cache_dir, json_t *items)

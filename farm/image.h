@@ -4,16 +4,19 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "farm/inside.h"
+#include "hypervisor/profile.h"
 
 /* All strings are allocated; paths are absolute and name the hashed directory, so a sandbox keeps its
  * image when a newer build takes over the name. */
 struct image {
     char *name, *dir, *hash, *description;
-    char *kernel, *initrd, *cmdline;
+    char *kernel, *initrd, *cmdline; /* NULL: none; cmdline goes with kernel */
     char *disk; /* NULL: a guest without a disk */
     int64_t disk_bytes;
     int cpus, memory_mib, width, height; /* defaults */
+    struct machine_shape shape;
     enum inside_kind agent;
+    int settle_ms;   /* without an agent: up when the screen, once it has changed, stands still for so long */
     bool signals_up; /* the guest tells when its desktop is up (guest_is_up) */
 };
 

@@ -81,7 +81,7 @@ static void handle_restored(void *data, const struct guest_restore_times *times,
     sandbox_set_state(self, SANDBOX_RUNNING, self->state == SANDBOX_WAKING ? "Woken" : "Restored", "");
     desktop_connect(self);
     inside_set_paused(self, false);
-    input_reset(self->input); /* keys that were held where the state comes from */
+    desktop_lift_keys(self, &self->lineage.origin->machine); /* that were held where the state comes from */
     const int connections = self->network == MACHINE_NETWORK_NONE ? 0 : IDENTITY_CONNECTIONS;
     identity_refresh(self, IDENTITY_CLOCK | IDENTITY_HOSTNAME | IDENTITY_ENTROPY | connections,
                      self->agent_kind == INSIDE_NONE ? 0 : IDENTITY_WAIT_US, handle_told, self);

@@ -107,7 +107,7 @@ static void handle_continued(void *data, json_t *result maybe_unused, const stru
     }
     inside_set_paused(self, false);
     if (self->is_reset_due)
-        input_reset(self->input);
+        desktop_lift_keys(self, NULL);
     self->is_reset_due = false;
     identity_refresh(self, IDENTITY_CLOCK | IDENTITY_ENTROPY,
                      self->agent_kind == INSIDE_NONE ? 0 : IDENTITY_WAIT_US, handle_told, self);

@@ -66,7 +66,7 @@ static int start_guest(struct spare *self, const struct image *image, struct err
     const struct machine_origin origin = { .ram_fd = template->base->fd, .layers = paths,
                                            .n_layers = jail_needs_uid() ? 0 : template->chain.n };
     struct machine_spec spec = {
-        .profile = MACHINE_LINUX, .accel = m->accel, .network = m->network, .origin = &origin,
+        .shape = image->shape, .accel = m->accel, .network = m->network, .origin = &origin,
         .name = strrchr(self->dir, '/') + 1, .cpus = m->cpus, .memory_mib = m->memory_mib,
         .width = m->width, .height = m->height, .kernel = image->kernel, .initrd = image->initrd,
         .cmdline = image->cmdline, .base_disk = image->disk,

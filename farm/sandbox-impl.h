@@ -70,6 +70,11 @@ struct sandbox {
     int64_t created_us, expires_us; /* wall clock; expires 0: never */
     struct charge charge;
     enum machine_network network;
+    struct machine_shape shape;
+    uint16_t lifted[CHECKPOINT_HELD_MAX]; /* was down where its state comes from; its guest may not have taken
+                                           * the releases yet */
+    size_t n_lifted;
+    int settle_ms;             /* of an image without an agent: its screen stands still when it is up */
     bool signals_up;           /* the image tells when its desktop is up */
     int width, height;         /* asked for at the start, native pixels */
     uid_t uid;                 /* of the jail, as root */
@@ -198,6 +203,8 @@ int desktop_init(struct sandbox *self, struct error *err);
 void desktop_deinit(struct sandbox *self);
 /* Connects to QEMU's display; tries again by itself until the guest ends. */
 void desktop_connect(struct sandbox *self);
+/* Releases what may be down in the guest: of a state that was restored, what was down where it comes from. */
+void desktop_lift_keys(struct sandbox *self, const struct checkpoint_machine *from);
 /* The guest is gone: no screen any more. */
 void desktop_disconnect(struct sandbox *self);
 /* The guest runs again after it was saved, or is gone: input that waited goes to it, or fails. */

@@ -437,7 +437,7 @@ int sandbox_start_guest(struct sandbox *self, const struct image *image, const s
                    struct error *err)
 {
     struct machine_spec spec = {
-        .profile = MACHINE_LINUX,
+        .shape = image->shape,
         .origin = origin,
         .accel = farm_accel(self->farm),
         .network = self->network,
@@ -486,7 +486,7 @@ int sandbox_start(struct sandbox *self, const struct image *image, struct error 
 json_t *sandbox_document(const struct sandbox *self)
 {
     json_t *identity = self->guest ? guest_identity(self->guest) : NULL;
-    return json_pack("{so ss ss ss ss sO ss ss sI sI sI sI sI ss sb ss si si sI ss so so sb sb}", "idle", use_json(self), "owner", self->owner,
+    return json_pack("{so ss ss ss ss sO ss ss sI sI sI sI sI ss sb ss si si sI ss so so sb sb so}", "idle", use_json(self), "owner", self->owner,
                      "state", state_names[self->state], "reason", self->reason, "message",
                      self->message, "request", self->request, "image", self->image_name, "image_hash",
                      self->image_hash, "created_us", (json_int_t)self->created_us, "expires_us",
@@ -497,7 +497,7 @@ json_t *sandbox_document(const struct sandbox *self)
                      inside_kind_name(self->agent_kind), "width", self->width, "height",
                      self->height, "uid", (json_int_t)self->uid, "layout", self->layout.name, "guest",
                      identity ? identity : json_null(), "lineage", lineage_json(self), "hidden", self->is_hidden, "layout_due",
-                     self->layout.is_due);
+                     self->layout.is_due, "shape", profile_json(&self->shape));
 }
 
 static void read_document(struct sandbox *self, const json_t *doc)
@@ -513,6 +513,7 @@ static void read_document(struct sandbox *self, const json_t *doc)
                                     json_get_int(doc, "disk_mib", 0) };
     machine_network_parse(json_get_string(doc, "network", "none"), &self->network, NULL);
     self->signals_up = json_get_bool(doc, "signals_up", false);
+    profile_read(&self->shape, json_object_get(doc, "shape"), NULL);
     self->agent_kind = inside_kind_parse(json_get_string(doc, "agent", "any"));
     self->width = (int)json_get_int(doc, "width", 0);
     self->height = (int)json_get_int(doc, "height", 0);

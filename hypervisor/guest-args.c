@@ -1,4 +1,5 @@
-/* The machine is a q35 with nothing that was not asked for: no USB, no VGA, no default devices.
+/* The machine is a q35 with nothing that was not asked for: no default devices. What it has follows from
+ * its shape (hypervisor/profile.h).
  *
  * The order of -device lines fixes PCI addresses; a checkpoint made with one order does not load
  * with another. New devices go to the end.
@@ -11,25 +12,44 @@
 
 #include <stdio.h>
 
+/* What Windows is told of the hypervisor, one by one: "all that this host has" would not load elsewhere. */
+#define WINDOWS_CPU                                                                                      \
+    "Haswell-noTSX-IBRS,invtsc=off,hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-vpindex=on,"       \
+    "hv-runtime=on,hv-time=on,hv-synic=on,hv-stimer=on,hv-tlbflush=on,hv-ipi=on,hv-frequencies=on,"    \
+    "hv-reset=on"
+
+static const char *cpu_of(const struct machine_spec *spec)
+{
+    if (spec->accel == ACCEL_TCG)
+        return "max";
+    /* migratable hides invtsc and what else would not survive a move to another host. */
+    return spec->shape.profile == MACHINE_WINDOWS ? WINDOWS_CPU : "host,migratable=on,invtsc=off";
+}
+
 static void add_machine(const struct machine_spec *spec, struct argv *out)
 {
     static const char *const fixed[] = {
-        "-nodefaults", "-no-user-config",
-        "-machine", "q35,memory-backend=ram,dump-guest-core=off,usb=off,vmport=off",
         "-global", "ICH9-LPC.disable_s3=1",
         "-global", "ICH9-LPC.disable_s4=1",
-        "-rtc", "base=utc",
-        "-boot", "strict=on",
         NULL
     };
+    bool is_windows = spec->shape.profile == MACHINE_WINDOWS;
     argv_add(out, "-name");
     argv_addf(out, "guest=%s", spec->name);
+    argv_add(out, "-nodefaults");
+    argv_add(out, "-no-user-config");
+    argv_add(out, "-machine");
+    argv_addf(out, "q35,memory-backend=ram,dump-guest-core=off,usb=off,vmport=off%s%s",
+              is_windows ? ",hpet=off" : "", spec->shape.firmware == FIRMWARE_SECURE ? ",smm=on" : "");
     argv_add_all(out, fixed);
+    argv_add(out, "-rtc");
+    argv_add(out, is_windows ? "base=localtime,driftfix=slew" : "base=utc");
+    argv_add(out, "-boot");
+    argv_add(out, "strict=on");
     argv_add(out, "-accel");
     argv_add(out, spec->accel == ACCEL_KVM ? "kvm" : "tcg,thread=multi");
-    /* migratable hides invtsc and what else would not survive a move to another host. */
     argv_add(out, "-cpu");
-    argv_add(out, spec->accel == ACCEL_KVM ? "host,migratable=on,invtsc=off" : "max");
+    argv_add(out, cpu_of(spec));
     argv_add(out, "-smp");
     argv_addf(out, "%d,sockets=1,cores=%d,threads=1", spec->cpus, spec->cpus);
     argv_add(out, "-m");
@@ -41,8 +61,29 @@ static void add_machine(const struct machine_spec *spec, struct argv *out)
     argv_add(out, spec->uuid);
 }
 
+static void add_secure_firmware(struct argv *out)
+{
+    /* Only the firmware, in system management mode, may write its variables. */
+    argv_add(out, "-global");
+    argv_add(out, "driver=cfi.pflash01,property=secure,value=on");
+    argv_add(out, "-blockdev");
+    argv_add(out, "driver=file,node-name=firmware,filename=" PROFILE_OVMF_SECURE ",read-only=on");
+    argv_add(out, "-add-fd");
+    argv_addf(out, "fd=%d,set=%d", GUEST_FD_FLASH, GUEST_FDSET_FLASH);
+    argv_add(out, "-blockdev");
+    argv_addf(out, "driver=file,node-name=" GUEST_NODE_FLASH ",filename=/dev/fdset/%d", GUEST_FDSET_FLASH);
+    argv_add(out, "-machine");
+    argv_add(out, "pflash0=firmware,pflash1=" GUEST_NODE_FLASH);
+}
+
 static void add_boot(const struct machine_spec *spec, struct argv *out)
 {
+    if (spec->shape.firmware == FIRMWARE_UEFI) {
+        argv_add(out, "-bios");
+        argv_add(out, PROFILE_OVMF);
+    } else if (spec->shape.firmware == FIRMWARE_SECURE) {
+        add_secure_firmware(out);
+    }
     if (!spec->kernel)
         return;
     argv_add(out, "-kernel");
@@ -81,15 +122,29 @@ static void add_device(struct argv *out, const char *device)
     argv_add(out, device);
 }
 
-static void add_screen_and_input(const struct machine_spec *spec, struct argv *out)
+static void add_screen(const struct machine_spec *spec, struct argv *out)
 {
     argv_add(out, "-display");
     argv_add(out, "dbus,p2p=yes");
     argv_add(out, "-device");
-    argv_addf(out, "virtio-gpu-pci,id=gpu,max_outputs=1,xres=%d,yres=%d", spec->width,
-              spec->height);
+    if (spec->shape.display == DISPLAY_VGA)
+        argv_addf(out, "VGA,id=" GUEST_DEVICE_GPU ",xres=%d,yres=%d,vgamem_mb=%d", spec->width, spec->height,
+                  (int)(profile_video_bytes(&spec->shape, spec->width, spec->height) >> 20));
+    else
+        argv_addf(out, "virtio-gpu-pci,id=" GUEST_DEVICE_GPU ",max_outputs=1,xres=%d,yres=%d", spec->width,
+                  spec->height);
+}
+
+static void add_input(const struct machine_spec *spec, struct argv *out)
+{
+    if (spec->shape.input == INPUT_USB) {
+        add_device(out, "qemu-xhci,id=usb");
+        add_device(out, "usb-kbd,id=keyboard,bus=usb.0");
+        add_device(out, "usb-tablet,id=tablet,bus=usb.0,display=" GUEST_DEVICE_GPU);
+        return;
+    }
     add_device(out, "virtio-keyboard-pci,id=keyboard");
-    add_device(out, "virtio-tablet-pci,id=tablet,display=gpu");
+    add_device(out, "virtio-tablet-pci,id=tablet,display=" GUEST_DEVICE_GPU);
 }
 
 static void add_small_devices(const struct machine_spec *spec, struct argv *out)
@@ -154,8 +209,13 @@ static void add_disk(const struct machine_spec *spec, struct argv *out)
         argv_addf(out, "driver=qcow2,node-name=%s,file=%s-file,backing=%s,discard=unmap",
                   GUEST_NODE_OVERLAY, GUEST_NODE_OVERLAY, GUEST_NODE_BASE);
     }
+    static const char *const devices[] = {
+        [BUS_VIRTIO] = "virtio-blk-pci",
+        [BUS_AHCI] = "ide-hd,bus=ide.0",
+        [BUS_NVME] = "nvme,serial=" GUEST_DEVICE_DISK,
+    };
     argv_add(out, "-device");
-    argv_addf(out, "virtio-blk-pci,id=%s,drive=%s,bootindex=1", GUEST_DEVICE_DISK,
+    argv_addf(out, "%s,id=%s,drive=%s,bootindex=1", devices[spec->shape.bus], GUEST_DEVICE_DISK,
               spec->origin ? GUEST_NODE_PLACEHOLDER : GUEST_NODE_OVERLAY);
 }
 
@@ -166,7 +226,19 @@ static void add_network(const struct machine_spec *spec, struct argv *out)
     argv_add(out, "-netdev");
     argv_addf(out, "stream,id=net,server=on,addr.type=fd,addr.str=%d", GUEST_FD_NET);
     argv_add(out, "-device");
-    argv_addf(out, "virtio-net-pci,id=nic,netdev=net,mac=%s,romfile=", spec->mac);
+    argv_addf(out, "%s,id=nic,netdev=net,mac=%s,romfile=",
+              spec->shape.card == CARD_E1000E ? "e1000e" : "virtio-net-pci", spec->mac);
+}
+
+static void add_tpm(const struct machine_spec *spec, struct argv *out)
+{
+    if (!spec->shape.has_tpm)
+        return;
+    argv_add(out, "-chardev");
+    argv_addf(out, "socket,id=tpm,fd=%d", GUEST_FD_TPM);
+    argv_add(out, "-tpmdev");
+    argv_add(out, "emulator,id=tpm,chardev=tpm");
+    add_device(out, "tpm-crb,id=tpm,tpmdev=tpm");
 }
 
 void guest_args(const struct machine_spec *spec, const char *qemu, struct argv *out)
@@ -175,10 +247,12 @@ void guest_args(const struct machine_spec *spec, const char *qemu, struct argv *
     add_machine(spec, out);
     add_boot(spec, out);
     add_channels(out);
-    add_screen_and_input(spec, out);
+    add_screen(spec, out);
+    add_input(spec, out);
     add_small_devices(spec, out);
     add_disk(spec, out);
     add_network(spec, out);
+    add_tpm(spec, out);
     if (spec->origin) {
         /* The state has no section for the machine's configuration. */
         argv_add(out, "-incoming");

@@ -17,6 +17,8 @@ enum guest_fd {
     GUEST_FD_OVERLAY_RO = 8,
     GUEST_FD_RAM = 9,        /* memfd */
     GUEST_FD_QGA = 10,       /* a listening unix socket: the port of the QEMU guest agent */
+    GUEST_FD_FLASH = 11,     /* memfd with the firmware's variables; only with FIRMWARE_SECURE */
+    GUEST_FD_TPM = 12,       /* a connected unix socket: swtpm's control; only with a TPM */
     GUEST_FD_COUNT,          /* not a descriptor of QEMU: first number free for the jail */
 };
 
@@ -33,9 +35,11 @@ enum guest_fd {
 #define GUEST_NODE_PLACEHOLDER "placeholder" /* the disk of a guest that waits for its state */
 #define GUEST_PATH_LAYER "/image/layer-%d"
 #define GUEST_FDSET_OVERLAY 1
+#define GUEST_FDSET_FLASH 2
+#define GUEST_NODE_FLASH "variables"
 #define GUEST_FDSET_RESTORED 200 /* and the number of a layer that came with a state */
 #define GUEST_FDSET_SAVED 1000   /* and the number of an overlay that came with a save */
-#define GUEST_DEVICE_DISK "vda"      /* qdev id of the virtio-blk device */
+#define GUEST_DEVICE_DISK "vda"      /* qdev id of the disk, on whatever bus */
 #define GUEST_DEVICE_GPU "gpu"       /* the tablet is bound to it; the PS/2 mouse, with its horizontal
                                       * wheel, is not */
 /* A guest that opens this port says that its desktop is up; nothing is ever read or written. */

@@ -10,8 +10,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-_Static_assert(GUEST_FD_COUNT == 11, "GUEST_FILES_INIT has one -1 per descriptor");
+_Static_assert(GUEST_FD_COUNT == 13, "GUEST_FILES_INIT has one -1 per descriptor");
 
 /* Sealed against growth, so a QEMU that floods standard error gets EPERM and fills nothing. */
 static int create_words(struct error *err)
@@ -72,6 +74,24 @@ static int open_ram(const struct machine_spec *spec, struct error *err)
     return fd < 0 ? error_errno(err, errno, "taking the template's RAM") : fd;
 }
 
+/* The variables as the firmware's package has them: Microsoft's keys, and nothing of another guest. */
+static int open_flash(const struct machine_spec *spec, struct error *err)
+{
+    auto_buf struct buf variables = BUF_INIT;
+    int64_t bytes = profile_flash_bytes(&spec->shape);
+    int r = fs_read(PROFILE_OVMF_VARS, (size_t)bytes, &variables, err);
+    if (r < 0)
+        return r;
+    if ((int64_t)variables.size != bytes)
+        return error_set(err, ERROR_GUEST_FAILED, "%s has %zu bytes, and not %lld", PROFILE_OVMF_VARS, variables.size,
+                         (long long)bytes);
+    auto_fd int fd = memfd_create("deskfarm-variables", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 || write(fd, variables.data, variables.size) != (ssize_t)variables.size || fchmod(fd, 0666) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+        return error_errno(err, errno, "making the firmware's variables");
+    return steal_fd(&fd);
+}
+
 int guest_files_open(struct guest_files *self, const struct machine_spec *spec, const char *dir,
                      struct error *err)
 {
@@ -83,6 +103,12 @@ int guest_files_open(struct guest_files *self, const struct machine_spec *spec, 
     if (fd < 0)
         return fd;
     self->fds[GUEST_FD_RAM] = fd;
+    if (profile_flash_bytes(&spec->shape)) {
+        fd = open_flash(spec, err);
+        if (fd < 0)
+            return fd;
+        self->fds[GUEST_FD_FLASH] = fd;
+    }
     int r = spec->base_disk ? open_overlay(self, dir, err) : 0;
     return r < 0 ? r : open_sockets(self, spec->network != MACHINE_NETWORK_NONE, dir, err);
 }

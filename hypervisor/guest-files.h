@@ -15,7 +15,7 @@ struct guest_files {
     int fds[GUEST_FD_COUNT]; /* by enum guest_fd; -1: not there */
 };
 
-#define GUEST_FILES_INIT { { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 } }
+#define GUEST_FILES_INIT { { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 } }
 
 /* Opens all that the spec needs in dir; the overlay exists. On failure what was opened is in
  * self. */

@@ -5,6 +5,7 @@
 #include "hypervisor/argv.h"
 #include "hypervisor/guest.h"
 #include "hypervisor/jailed.h"
+#include "hypervisor/ram-layer.h"
 
 #define GUEST_OVERLAYS_MAX 64 /* that one QEMU has open, of those that saves froze */
 
@@ -24,6 +25,7 @@ struct guest {
     struct machine_spec spec;          /* strings live in bind_paths; for the start only */
     struct machine_origin origin;      /* likewise */
     int64_t file_bytes;
+    int64_t beside[RAM_BESIDE_MAX]; /* memories of devices that a save takes with the RAM; 0: none */
 
     struct jailed *jailed;
     struct qmp *qmp;
@@ -42,6 +44,7 @@ struct guest {
     struct error failure;      /* why it ended, when we know more than QEMU says */
     bool is_restored;          /* its RAM is private, above a sealed memfd */
     bool is_waiting;           /* for its state */
+    bool cannot_save;          /* a device of it has no state that could be saved */
     bool was_ready, is_up, is_stop_wanted, is_powered_off, is_quit_sent, is_disk_pending, is_freed,
         is_adopted;
 };

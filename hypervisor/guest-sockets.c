@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/sock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -133,6 +134,26 @@ int guest_ram_fd(const struct guest *self)
 void guest_last_words(const struct guest *self, char *out, size_t size)
 {
     guest_files_words(self->words_fd, out, size);
+}
+
+int64_t guest_busy_us(const struct guest *self)
+{
+    char path[64];
+    int64_t sum = -1;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)guest_pid(self));
+    DIR *dir = guest_pid(self) ? opendir(path) : NULL;
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        auto_free char *file = NULL;
+        auto_buf struct buf text = BUF_INIT;
+        long long running, waiting;
+        if (entry->d_name[0] == '.' || asprintf(&file, "%s/%s/schedstat", path, entry->d_name) < 0)
+            continue;
+        if (fs_read(file, 128, &text, NULL) == 0 && sscanf(buf_str(&text), "%lld %lld", &running, &waiting) == 2)
+            sum = MAX(sum, (int64_t)0) + (running + waiting) / 1000;
+    }
+    if (dir)
+        closedir(dir);
+    return sum;
 }
 
 int guest_check_memory_access(struct guest *self, struct error *err)

@@ -162,7 +162,9 @@ static void plan_origin(struct guest *self, const struct machine_spec *spec)
 static int plan(struct guest *self, const struct machine_spec *spec, struct error *err)
 {
     char qemu[4096], program[4096];
-    int r = find_program(self->host->qemu ? self->host->qemu : "qemu-system-x86_64", qemu, err);
+    int r = profile_check_host(&spec->shape, err);
+    if (r == 0)
+        r = find_program(self->host->qemu ? self->host->qemu : "qemu-system-x86_64", qemu, err);
     if (r == 0)
         r = find_program("bwrap", program, err);
     if (r == 0 && self->uid)
@@ -197,6 +199,9 @@ int guest_start(struct guest **ret, const struct guest_host *host, const struct 
     if (!self)
         return error_errno(err, ENOMEM, "starting QEMU");
     self->network = spec->network;
+    self->cannot_save = !profile_can_save(&spec->shape);
+    self->beside[0] = profile_video_bytes(&spec->shape, spec->width, spec->height);
+    self->beside[1] = profile_flash_bytes(&spec->shape);
     self->uid = jail_needs_uid() ? uid : 0;
     if (jail_needs_uid() && uid == 0)
         r = error_set(err, ERROR_INTERNAL, "as root a guest needs a uid of its own");
@@ -219,12 +224,13 @@ json_t *guest_identity(const struct guest *self)
 {
     if (!self->jailed || !jailed_pid(self->jailed))
         return NULL;
-    json_t *object = json_pack("{s:s, s:s, s:i, s:I, s:i, s:s, s:b}", "name", self->name, "cgroup",
+    json_t *object = json_pack("{s:s, s:s, s:i, s:I, s:i, s:s, s:b, s:[I,I], s:b}", "name", self->name, "cgroup",
                                self->cgroup, "pid",
                                (int)jailed_pid(self->jailed), "start_time",
                                (json_int_t)jailed_start_time(self->jailed), "uid", (int)self->uid,
                                "network", machine_network_name(self->network), "restored",
-                               self->is_restored);
+                               self->is_restored, "beside", (json_int_t)self->beside[0],
+                               (json_int_t)self->beside[1], "cannot_save", self->cannot_save);
     if (object && self->net)
         json_object_set_new(object, "net", net_identity(self->net));
     return object;
@@ -262,6 +268,9 @@ int guest_adopt(struct guest **ret, const struct guest_host *host, const json_t 
     snprintf(self->cgroup, sizeof self->cgroup, "%s", json_get_string(identity, "cgroup", name));
     self->is_adopted = true;
     self->is_restored = json_get_bool(identity, "restored", false);
+    self->cannot_save = json_get_bool(identity, "cannot_save", false);
+    for (size_t i = 0; i < RAM_BESIDE_MAX; i++)
+        self->beside[i] = json_integer_value(json_array_get(json_object_get(identity, "beside"), i));
     machine_network_parse(json_get_string(identity, "network", "none"), &self->network, NULL);
     int r = jailed_adopt(&self->jailed, host->loop, (pid_t)pid, (uint64_t)start, &jailed_ops, self,
                          err);

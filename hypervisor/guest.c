@@ -226,6 +226,11 @@ int guest_move(struct guest *self, const char *dir, struct error *err)
     return 0;
 }
 
+bool guest_is_restored(const struct guest *self)
+{
+    return self->is_restored;
+}
+
 bool guest_is_saving(const struct guest *self)
 {
     return self->save != NULL;

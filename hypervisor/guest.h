@@ -114,6 +114,8 @@ void guest_set_ops(struct guest *self, const struct guest_ops *ops, void *data);
 /* Renames the guest's directory; one of that name must not exist or be empty. Its sockets and files go
  * along. */
 int guest_move(struct guest *self, const char *dir, struct error *err);
+/* Its RAM is private, above an origin's. */
+bool guest_is_restored(const struct guest *self);
 /* A guest_save is under way. */
 bool guest_is_saving(const struct guest *self);
 /* Connects the network of a guest that was restored. on_network follows. */
@@ -154,6 +156,9 @@ int guest_qga_connect(struct guest *self, struct error *err);
 
 /* Bytes of host memory that are the process's own (RssAnon + RssShmem of /proc/PID/status). */
 int64_t guest_memory_bytes(const struct guest *self);
+/* What its threads have computed so far, or would have had they been let: time on a processor and in line for
+ * one, microseconds. Negative when unknown. */
+int64_t guest_busy_us(const struct guest *self);
 /* Reads a page of the guest's RAM from outside the jail, as checkpoints will. */
 int guest_check_memory_access(struct guest *self, struct error *err);
 /* The RAM's memfd. Borrowed. */

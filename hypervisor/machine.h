@@ -3,8 +3,8 @@
 
 #include "base/error.h"
 #include "hypervisor/accel.h"
+#include "hypervisor/profile.h"
 
-enum machine_profile { MACHINE_LINUX }; /* generic and windows come later */
 enum machine_network { MACHINE_NETWORK_NONE, MACHINE_NETWORK_NAT };
 
 /* Limits, both ends included. A value outside is bad_value. */
@@ -28,13 +28,13 @@ struct machine_origin {
 
 /* All strings are borrowed for the length of the call that takes the spec. */
 struct machine_spec {
-    enum machine_profile profile;
+    struct machine_shape shape; /* zero: profile linux */
     enum accel accel;
     enum machine_network network;
     const char *name;      /* the sandbox's id */
     int cpus, memory_mib;
     int width, height;     /* the screen at power-on, native pixels */
-    const char *kernel;    /* NULL: boot from the disk, by SeaBIOS */
+    const char *kernel;    /* NULL: boot from the disk, by the firmware */
     const char *initrd;    /* NULL: none; only with kernel */
     const char *cmdline;   /* NULL: empty; only with kernel */
     const char *base_disk; /* NULL: no disk. An absolute path, immutable, readable by everybody */

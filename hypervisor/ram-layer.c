@@ -48,14 +48,24 @@ static int open_proc(pid_t pid, const char *name, int mode, struct error *err)
     return fd < 0 ? error_errno(err, errno, "opening %s", path) : fd;
 }
 
-int ram_view_open(struct ram_view *ret, pid_t pid, struct error *err)
+static int find_mappings(struct ram_view *self, pid_t pid, const int64_t *beside, struct error *err)
+{
+    int r = ram_find_mapping(pid, &self->mappings[0], err);
+    self->n_mappings = 1;
+    for (size_t i = 0; r == 0 && i < RAM_BESIDE_MAX; i++)
+        if (beside[i])
+            r = ram_find_beside(pid, beside[i], &self->mappings[self->n_mappings++], err);
+    return r;
+}
+
+int ram_view_open(struct ram_view *ret, pid_t pid, const int64_t beside[RAM_BESIDE_MAX], struct error *err)
 {
     struct ram_view self = RAM_VIEW_INIT;
     int r = self.mem_fd = open_proc(pid, "mem", O_RDWR, err);
     if (r >= 0)
         r = self.pagemap_fd = open_proc(pid, "pagemap", O_RDONLY, err);
     if (r >= 0)
-        r = ram_find_mapping(pid, &self.mapping, err);
+        r = find_mappings(&self, pid, beside, err);
     if (r < 0) {
         ram_view_close(&self);
         return r;
@@ -71,9 +81,27 @@ void ram_view_close(struct ram_view *self)
     *self = (struct ram_view)RAM_VIEW_INIT;
 }
 
+static uint64_t mapping_pages(const struct ram_mapping *mapping)
+{
+    return (mapping->end - mapping->start) / RAM_PAGE;
+}
+
 static uint64_t view_bytes(const struct ram_view *view)
 {
-    return view->mapping.end - view->mapping.start;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < view->n_mappings; i++)
+        bytes += mapping_pages(&view->mappings[i]) * RAM_PAGE;
+    return bytes;
+}
+
+/* Where a page lies in the process; n is cut to the pages that follow there. page is inside the view. */
+static uint64_t locate(const struct ram_view *view, uint64_t page, size_t *n)
+{
+    const struct ram_mapping *mapping = view->mappings;
+    for (; page >= mapping_pages(mapping); mapping++)
+        page -= mapping_pages(mapping);
+    *n = MIN(*n, (size_t)(mapping_pages(mapping) - page));
+    return mapping->start + page * RAM_PAGE;
 }
 
 /* --- Reading and writing all of it ------------------------------------------------------------ */
@@ -124,13 +152,14 @@ static int add_page(struct buf *runs, uint32_t page)
 
 static int find_private(const struct ram_view *view, struct buf *runs, struct error *err)
 {
-    uint64_t n_pages = view_bytes(view) / RAM_PAGE, first = view->mapping.start / RAM_PAGE;
+    uint64_t n_pages = view_bytes(view) / RAM_PAGE;
     auto_free uint64_t *entries = malloc(PAGEMAP_CHUNK * sizeof *entries);
     int r = entries ? 0 : -ENOMEM;
-    for (uint64_t at = 0; r == 0 && at < n_pages; at += PAGEMAP_CHUNK) {
-        size_t n = (size_t)MIN(n_pages - at, (uint64_t)PAGEMAP_CHUNK);
-        r = read_all(view->pagemap_fd, entries, n * sizeof *entries,
-                     (off_t)((first + at) * sizeof *entries));
+    size_t n = 0;
+    for (uint64_t at = 0; r == 0 && at < n_pages; at += n) {
+        n = PAGEMAP_CHUNK;
+        uint64_t first = locate(view, at, &n) / RAM_PAGE;
+        r = read_all(view->pagemap_fd, entries, n * sizeof *entries, (off_t)(first * sizeof *entries));
         for (size_t i = 0; r == 0 && i < n; i++)
             if (is_private(entries[i]))
                 r = add_page(runs, (uint32_t)(at + i));
@@ -193,15 +222,13 @@ static int copy_flush(struct copy *self)
 
 static int copy_run(struct copy *self, const struct ram_view *view, const struct run *run)
 {
-    uint64_t from = view->mapping.start + (uint64_t)run->first * RAM_PAGE;
-    size_t left = (size_t)run->count * RAM_PAGE;
+    size_t n = 0;
     int r = 0;
-    while (r == 0 && left > 0) {
-        size_t size = MIN(left, (size_t)COPY_BYTES - self->n);
-        r = read_all(view->mem_fd, self->buffer + self->n, size, (off_t)from);
-        self->n += size;
-        from += size;
-        left -= size;
+    for (uint32_t done = 0; r == 0 && done < run->count; done += (uint32_t)n) {
+        n = MIN((size_t)(run->count - done), (COPY_BYTES - self->n) / RAM_PAGE);
+        uint64_t from = locate(view, (uint64_t)run->first + done, &n);
+        r = read_all(view->mem_fd, self->buffer + self->n, n * RAM_PAGE, (off_t)from);
+        self->n += n * RAM_PAGE;
         if (r == 0 && self->n == COPY_BYTES)
             r = copy_flush(self);
     }
@@ -242,6 +269,20 @@ int ram_layer_capture(struct ram_layer **ret, const struct ram_view *view, struc
     return *ret ? 0 : error_errno(err, ENOMEM, "copying the guest's pages");
 }
 
+static int write_run(const struct ram_view *view, const struct run *run, const uint8_t **from)
+{
+    size_t n = 0;
+    for (uint32_t done = 0; done < run->count; done += (uint32_t)n) {
+        n = run->count - done;
+        uint64_t to = locate(view, (uint64_t)run->first + done, &n);
+        int r = write_all(view->mem_fd, *from, n * RAM_PAGE, (off_t)to);
+        if (r < 0)
+            return r;
+        *from += n * RAM_PAGE;
+    }
+    return 0;
+}
+
 int ram_layer_inject(const struct ram_layer *self, const struct ram_view *view, struct error *err)
 {
     if (self->header->ram_bytes != view_bytes(view))
@@ -250,12 +291,9 @@ int ram_layer_inject(const struct ram_layer *self, const struct ram_view *view, 
                          (unsigned long long)view_bytes(view));
     const uint8_t *from = self->map + self->header->pages_at;
     for (size_t i = 0; i < self->header->n_runs; i++) {
-        size_t size = (size_t)self->runs[i].count * RAM_PAGE;
-        int r = write_all(view->mem_fd, from, size,
-                          (off_t)(view->mapping.start + (uint64_t)self->runs[i].first * RAM_PAGE));
+        int r = write_run(view, &self->runs[i], &from);
         if (r < 0)
             return error_errno(err, -r, "writing the guest's pages");
-        from += size;
     }
     return 0;
 }
@@ -335,9 +373,9 @@ int ram_layer_store(const struct ram_layer *self, const char *path, struct error
     return store(self->fd, (int64_t)self->size, path, err);
 }
 
-static int check(const struct ram_layer *self, int64_t ram_bytes)
+static int check(const struct ram_layer *self)
 {
-    uint64_t next = 0, n_pages = (uint64_t)ram_bytes / RAM_PAGE;
+    uint64_t next = 0, n_pages = self->header->ram_bytes / RAM_PAGE;
     for (size_t i = 0; i < self->header->n_runs; i++) {
         const struct run *run = &self->runs[i];
         if (run->first < next || !run->count || (uint64_t)run->first + run->count > n_pages)
@@ -352,7 +390,8 @@ static int check(const struct ram_layer *self, int64_t ram_bytes)
 static bool header_is_sane(const struct header *header, int64_t ram_bytes, int64_t size)
 {
     return header->magic == MAGIC && header->page_bytes == RAM_PAGE &&
-           header->ram_bytes == (uint64_t)ram_bytes && header->n_runs <= RAM_LAYER_RUNS_MAX &&
+           header->ram_bytes >= (uint64_t)ram_bytes &&
+           header->ram_bytes - (uint64_t)ram_bytes <= (uint64_t)RAM_BESIDE_BYTES_MAX && header->n_runs <= RAM_LAYER_RUNS_MAX &&
            header->pages_at ==
                RAM_LAYER_HEADER + align_page((size_t)header->n_runs * sizeof(struct run)) &&
            header->pages_at <= (uint64_t)size;
@@ -392,7 +431,7 @@ int ram_layer_load(struct ram_layer **ret, const char *path, int64_t ram_bytes, 
 {
     struct header header;
     int64_t size;
-    auto_fd int fd = load(path, "deskfarm-layer", 2 * ram_bytes + (1 << 20), 0, &size, err);
+    auto_fd int fd = load(path, "deskfarm-layer", 2 * ram_bytes + RAM_BESIDE_BYTES_MAX + (1 << 20), 0, &size, err);
     if (fd < 0)
         return fd;
     if (size < RAM_LAYER_HEADER || read_all(fd, &header, sizeof header, 0) < 0 ||
@@ -401,7 +440,7 @@ int ram_layer_load(struct ram_layer **ret, const char *path, int64_t ram_bytes, 
     struct ram_layer *self = layer_new(steal_fd(&fd), (size_t)size);
     if (!self)
         return error_errno(err, ENOMEM, "reading %s", path);
-    if (check(self, ram_bytes) < 0) {
+    if (check(self) < 0) {
         ram_layer_unref(self);
         return error_set(err, ERROR_BAD_VALUE, "%s is damaged", path);
     }

@@ -1,5 +1,8 @@
 #include "hypervisor/ram.h"
 
+#include "base/buf.h"
+#include "base/fs.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#define MAPS_MAX (4 << 20)
 #define MEMFD_PREFIX "deskfarm-ram-" /* as it shows in /proc/PID/maps, to be found again */
 
 int ram_create(const char *name, int64_t bytes, struct error *err)
@@ -40,6 +44,60 @@ int ram_find_mapping(pid_t pid, struct ram_mapping *ret, struct error *err)
     if (ret->end == 0)
         return error_set(err, ERROR_GUEST_FAILED, "process %d maps no guest RAM", (int)pid);
     return 0;
+}
+
+/* One line of /proc/PID/maps. */
+struct line {
+    unsigned long long start, end;
+    char mode[5];
+    bool is_anonymous;
+};
+
+static bool parse_line(const char *text, struct line *ret)
+{
+    unsigned long long offset;
+    unsigned major, minor;
+    unsigned long inode;
+    char mode[5];
+    if (sscanf(text, "%llx-%llx %4s %llx %x:%x %lu", &ret->start, &ret->end, mode, &offset, &major, &minor, &inode) != 7)
+        return false;
+    memcpy(ret->mode, mode, sizeof mode);
+    size_t n = strcspn(text, "\n");
+    ret->is_anonymous = inode == 0 && !memchr(text, '[', n) && !memchr(text, '/', n);
+    return true;
+}
+
+int ram_match_beside(const char *maps, int64_t bytes, struct ram_mapping *ret)
+{
+    struct line line, before = { 0 };
+    int n = 0;
+    for (const char *at = maps; *at; at += strcspn(at, "\n"), at += *at == '\n') {
+        if (!parse_line(at, &line))
+            continue;
+        bool has_fence = before.end == line.start && strcmp(line.mode, "---p") == 0 && line.is_anonymous;
+        if (has_fence && before.is_anonymous && strcmp(before.mode, "rw-p") == 0 &&
+            (int64_t)(before.end - before.start) == bytes) {
+            *ret = (struct ram_mapping){ before.start, before.end };
+            n++;
+        }
+        before = line;
+    }
+    return n;
+}
+
+int ram_find_beside(pid_t pid, int64_t bytes, struct ram_mapping *ret, struct error *err)
+{
+    char path[64];
+    auto_buf struct buf maps = BUF_INIT;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    int r = fs_read(path, MAPS_MAX, &maps, err);
+    if (r < 0)
+        return r;
+    int n = ram_match_beside(buf_str(&maps), bytes, ret);
+    if (n == 1)
+        return 0;
+    return error_set(err, ERROR_GUEST_FAILED, "process %d has %d mappings of %lld bytes that could be a device's "
+                     "memory, and not one", (int)pid, n, (long long)bytes);
 }
 
 int ram_check_capabilities(uint64_t effective, struct error *err)

@@ -141,7 +141,7 @@ static int begin_inject(struct restore *self, struct error *err)
 {
     if (!self->layer || ram_layer_pages(self->layer) == 0)
         return 0;
-    int r = ram_view_open(&self->view, guest_pid(self->guest), err);
+    int r = ram_view_open(&self->view, guest_pid(self->guest), self->guest->beside, err);
     if (r < 0)
         return r;
     /* A pool that goes away answers without having worked. */

@@ -125,9 +125,8 @@ static void work_copy(void *data)
 {
     struct save *self = data;
     int64_t begin_us = clock_now_us();
-    if (self->view.mem_fd >= 0)
-        ram_layer_capture(&self->saved.layer, &self->view, &self->err);
-    else if (!self->params.is_last)
+    int r = self->view.mem_fd >= 0 ? ram_layer_capture(&self->saved.layer, &self->view, &self->err) : 0;
+    if (r == 0 && self->ram_fd >= 0 && !self->params.is_last)
         self->saved.ram_fd = ram_copy(self->ram_fd, self->name, &self->err);
     self->saved.times.copy = clock_now_us() - begin_us;
 }
@@ -306,9 +305,12 @@ static int open_layers(struct save *self, struct error *err)
 
 static int look_at_ram(struct save *self, struct error *err)
 {
-    if (self->guest->is_restored)
-        return ram_view_open(&self->view, guest_pid(self->guest), err);
-    self->ram_fd = fcntl(self->guest->ram_fd, F_DUPFD_CLOEXEC, 0);
+    struct guest *guest = self->guest;
+    bool has_beside = guest->beside[0] || guest->beside[1];
+    int r = guest->is_restored || has_beside ? ram_view_open(&self->view, guest_pid(guest), guest->beside, err) : 0;
+    if (r < 0 || guest->is_restored)
+        return r;
+    self->ram_fd = fcntl(guest->ram_fd, F_DUPFD_CLOEXEC, 0);
     return self->ram_fd < 0 ? error_errno(err, errno, "looking at the guest's RAM") : 0;
 }
 
@@ -340,6 +342,8 @@ int guest_save(struct guest *guest, const struct guest_save_params *params, gues
     struct save *self = NULL;
     if (!guest->qmp || !qmp_is_ready(guest->qmp) || !guest_pid(guest) || !guest->was_ready)
         return error_set(err, ERROR_NOT_READY, "saving the guest: its control connection is not up");
+    if (guest->cannot_save)
+        return error_set(err, ERROR_UNSUPPORTED, "saving the guest: its disk is an NVMe drive, of which QEMU saves no state");
     if (guest->save || guest->is_waiting)
         return error_set(err, ERROR_BUSY, "saving the guest: it is being saved or restored");
     if (rebase_depth(guest) >= GUEST_OVERLAYS_MAX && params->n_layers == 0)

@@ -33,8 +33,9 @@ struct guest_save_times {
 /* What a restore needs, counted by its descriptors. */
 struct guest_saved {
     int state_fd;            /* sealed memfd: the devices */
-    struct ram_layer *layer; /* of a guest that was restored itself: above the same RAM */
-    int ram_fd;              /* of one that was powered on: all its RAM; sealed unless is_last */
+    struct ram_layer *layer; /* of a guest that was restored itself: above the same RAM; of one that was powered
+                              * on: memory of its devices, NULL when they have none */
+    int ram_fd;              /* of one that was powered on: all its RAM; sealed; -1 when is_last */
     char *frozen;            /* path of the overlay that the guest wrote before, frozen now; NULL when
                               * disk_bytes was 0 */
     struct guest_save_times times;
@@ -49,7 +50,7 @@ typedef void (*guest_save_fn)(void *data, struct guest_saved *saved, const struc
 
 /* It was saved so often that layers which were merged meanwhile should take the place of what it has open. */
 bool guest_wants_layers(const struct guest *guest);
-/* params is copied. busy when a save is under way, not_ready without QMP. done does not run when
+/* params is copied. unsupported when a device of it cannot be saved, busy when a save is under way, not_ready without QMP. done does not run when
  * this fails, nor after guest_free. */
 int guest_save(struct guest *self, const struct guest_save_params *params, guest_save_fn done,
                void *data, struct error *err);

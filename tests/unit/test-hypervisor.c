@@ -13,6 +13,7 @@
 #include "hypervisor/machine.h"
 #include "hypervisor/net.h"
 #include "hypervisor/qmp.h"
+#include "hypervisor/ram.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -102,14 +103,35 @@ static struct machine_spec desktop(void)
 
 Test(guest_args, match_their_golden_files)
 {
-    struct machine_spec spec[4] = { desktop(), desktop(), desktop(), desktop() };
-    static const char *const names[] = { "desktop-tcg", "desktop-kvm", "kernel-only", "bios-raw-disk" };
+    struct machine_spec spec[9] = { desktop(), desktop(), desktop(), desktop(), desktop(),
+                                    desktop(), desktop(), desktop(), desktop() };
+    static const char *const names[] = { "desktop-tcg", "desktop-kvm", "kernel-only", "bios-raw-disk",
+                                         "generic-tcg", "generic-kvm", "generic-bios", "windows-11-kvm",
+                                         "windows-driven-kvm" };
     spec[1].accel = ACCEL_KVM;
     spec[2].base_disk = NULL;
     spec[2].network = MACHINE_NETWORK_NONE;
     spec[3].kernel = spec[3].initrd = spec[3].cmdline = NULL;
     spec[3].base_format = "raw";
     spec[3].network = MACHINE_NETWORK_NONE;
+    for (size_t i = 4; i < ARRAY_LEN(names); i++)
+        spec[i].kernel = spec[i].initrd = spec[i].cmdline = NULL;
+    for (size_t i = 4; i < 7; i++)
+        spec[i].shape = *profile_shape("generic");
+    spec[5].accel = ACCEL_KVM;
+    spec[6].shape.firmware = FIRMWARE_BIOS;
+    spec[6].shape.bus = BUS_NVME;
+    spec[6].width = 3840;
+    spec[6].height = 2160;
+    for (size_t i = 7; i < 9; i++) {
+        spec[i].shape = *profile_shape("windows");
+        spec[i].accel = ACCEL_KVM;
+    }
+    spec[8].shape.firmware = FIRMWARE_UEFI; /* Windows 10 once its drivers are in */
+    spec[8].shape.has_tpm = false;
+    spec[8].shape.display = DISPLAY_VIRTIO;
+    spec[8].shape.bus = BUS_VIRTIO;
+    spec[8].shape.card = CARD_VIRTIO;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         auto_argv struct argv argv = ARGV_INIT;
         struct error err = { 0 };
@@ -117,6 +139,63 @@ Test(guest_args, match_their_golden_files)
         guest_args(&spec[i], "/usr/bin/qemu-system-x86_64", &argv);
         check_golden(&argv, names[i]);
     }
+}
+
+Test(profile, is_read_with_what_an_image_changes)
+{
+    struct machine_shape shape, again;
+    struct error err = { 0 };
+    auto_json json_t *image = json_pack("{ss ss ss sb}", "profile", "windows", "firmware", "uefi", "disk_bus", "virtio",
+                                        "tpm", 0);
+    cr_assert(eq(int, profile_read(&shape, image, &err), 0), "%s", err.message);
+    cr_assert(shape.profile == MACHINE_WINDOWS && shape.firmware == FIRMWARE_UEFI && shape.bus == BUS_VIRTIO);
+    cr_assert(shape.display == DISPLAY_VGA && shape.input == INPUT_USB && !shape.has_tpm);
+    auto_json json_t *written = profile_json(&shape);
+    cr_assert(json_equal(written, image));
+    cr_assert(eq(int, profile_read(&again, written, &err), 0));
+    cr_assert(eq(int, memcmp(&again, &shape, sizeof shape), 0));
+
+    auto_json json_t *nothing = json_object();
+    cr_assert(eq(int, profile_read(&shape, nothing, &err), 0));
+    cr_assert(shape.profile == MACHINE_LINUX && shape.firmware == FIRMWARE_BIOS && shape.input == INPUT_VIRTIO);
+    cr_assert(eq(i64, profile_video_bytes(&shape, 1280, 800), 0));
+
+    auto_json json_t *wrong = json_pack("{ss ss}", "profile", "generic", "disk_bus", "floppy");
+    cr_assert(lt(int, profile_read(&shape, wrong, &err), 0));
+    cr_assert(err.code == ERROR_BAD_VALUE && strstr(err.message, "disk_bus"));
+    cr_assert_null(profile_shape("macos"));
+}
+
+Test(profile, has_video_memory_for_its_screen)
+{
+    const struct machine_shape *shape = profile_shape("generic");
+    cr_assert(eq(i64, profile_video_bytes(shape, 640, 480), 16 << 20));
+    cr_assert(eq(i64, profile_video_bytes(shape, 2560, 1600), 16 << 20));
+    cr_assert(eq(i64, profile_video_bytes(shape, 3840, 2160), 32 << 20));
+    cr_assert(eq(i64, profile_video_bytes(shape, 8192, 8192), 256 << 20));
+}
+
+Test(ram, finds_a_devices_memory_among_mappings)
+{
+    static const char maps[] =
+        "10000000-11000000 rw-p 00000000 00:00 0 \n" /* of the size, without a fence */
+        "20000000-21000000 rwxp 00000000 00:00 0 \n" /* code */
+        "21000000-21001000 ---p 00000000 00:00 0 \n"
+        "30000000-31000000 rw-p 00000000 fe:00 77                  /usr/lib/x\n" /* of a file */
+        "31000000-31001000 ---p 00000000 00:00 0 \n"
+        "40000000-41000000 rw-p 00000000 00:00 0                   [heap]\n"
+        "41000000-41001000 ---p 00000000 00:00 0 \n"
+        "50000000-51000000 rw-p 00000000 00:00 0 \n"
+        "51000000-51001000 ---p 00000000 00:00 0 \n"
+        "60000000-60800000 rw-p 00000000 00:00 0 \n"
+        "60800000-60801000 ---p 00000000 00:00 0 \n";
+    struct ram_mapping found;
+    cr_assert(eq(int, ram_match_beside(maps, 16 << 20, &found), 1));
+    cr_assert(eq(u64, found.start, 0x50000000));
+    cr_assert(eq(u64, found.end, 0x51000000));
+    cr_assert(eq(int, ram_match_beside(maps, 32 << 20, &found), 0));
+    cr_assert(eq(int, ram_match_beside("", 1, &found), 0));
+    cr_assert(eq(int, ram_match_beside("nonsense\n\n50000000-51000000 rw-p", 16 << 20, &found), 0));
 }
 
 Test(jail, matches_its_golden_files)

@@ -29,7 +29,7 @@ export class Probe {
 
     /** Connects to a probe that boots, or (isUp) that has said that it is ready already. */
     static async attach(daemon, id, { isUp = false, ms = 90000 } = {}) {
-        const self = new Probe(path.join(daemon.sandboxDir(id), 'console.sock'));
+        const self = new this(path.join(daemon.sandboxDir(id), 'console.sock'));
         self.id = id;
         await eventually('the probe\'s console', () => self.connect(), { ms: 20000 });
         await self.waitReady(isUp, ms);

@@ -1,4 +1,4 @@
-/** Keys and text arrive exactly. (alone: how fast is asserted by what the guest loses) */
+/** Keys and text arrive exactly, however quick. (alone) */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { count, isFull, Random } from './lib/counts.mjs';

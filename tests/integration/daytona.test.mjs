@@ -354,7 +354,7 @@ test('what is wrong is told in their shape, and changes nothing', options, async
     await fails(501, /networkAllowList/, () => daytona.create({ snapshot: 'probe', networkAllowList: '10.0.0.0/8' }));
     await fails(501, /buildInfo/, () => daytona.create({ image: sdk.Image.base('probe').runCommands('true') }));
     await fails(404, /path/, () => sandbox.git.status('/'));
-    await fails(503, /desktop/, () => computer.display.getWindows());
+    assert.ok(Array.isArray((await computer.display.getWindows()).windows));
     assert.deepEqual((await probe.held()).keys, []);
     const second = await daytona.create({ snapshot: 'probe', networkBlockAll: true });
     daemon.ids.add(second.id);

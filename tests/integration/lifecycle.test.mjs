@@ -293,7 +293,8 @@ test('many sandboxes, one after another, leave no descriptors and little memory'
     const before = { fds: countFds(daemon.pid), memory: ownMemory(daemon.pid) };
     for (let i = 0; i < count('createDelete'); i++)
         await once();
-    await eventually('descriptors are back', async () => countFds(daemon.pid) <= before.fds, { ms: 5000 });
+    /* One more: SQLite keeps that of a checkpoint of its log, and uses it again. */
+    await eventually('descriptors are back', async () => countFds(daemon.pid) <= before.fds + 1, { ms: 5000 });
     const grown = ownMemory(daemon.pid) - before.memory;
     t.diagnostic(`${before.fds} descriptors, memory grew by ${(grown / 1024).toFixed(0)} KiB over ${count('createDelete')}`);
     /* AddressSanitizer keeps up to 256 MiB of what was freed; there leaks are its own to find. */

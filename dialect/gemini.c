@@ -126,37 +126,6 @@ static int wait_5_seconds(struct write *w)
     return write_wait(w, 5);
 }
 
-static int press_key(struct write *w)
-{
-    auto_free char *chord = NULL;
-    int r = arg_chord(w, "key", ARG_REQUIRED, &chord);
-    return r < 0 ? r : write_key(w, chord, 1);
-}
-
-static int key_state(struct write *w, const char *what)
-{
-    auto_free char *chord = NULL;
-    int r = arg_chord(w, "key", ARG_REQUIRED, &chord);
-    return r < 0 ? r : write_chord_type(w, what, chord);
-}
-
-static int key_down(struct write *w)
-{
-    return key_state(w, "key_down");
-}
-
-static int key_up(struct write *w)
-{
-    return key_state(w, "key_up");
-}
-
-static int hotkey(struct write *w)
-{
-    auto_free char *chord = NULL;
-    int r = arg_chord(w, "keys", ARG_REQUIRED, &chord);
-    return r < 0 ? r : write_key(w, chord, 1);
-}
-
 static int take_screenshot(struct write *w)
 {
     w->call->is_asked = true;
@@ -234,10 +203,10 @@ static const struct write_row rows[] = {
     { "type", type, 0 },
     { "drag_and_drop", drag_and_drop, 0 },
     { "wait", wait_, 0 },
-    { "press_key", press_key, 0 },
-    { "key_down", key_down, 0 },
-    { "key_up", key_up, 0 },
-    { "hotkey", hotkey, 0 },
+    { "press_key", write_named_key, 0 },
+    { "key_down", write_key_down, 0 },
+    { "key_up", write_key_up, 0 },
+    { "hotkey", write_named_keys, 0 },
     { "take_screenshot", take_screenshot, 0 },
     { "scroll", scroll, 0 },
     { "navigate", navigate, 0 },
@@ -251,7 +220,7 @@ static const struct write_row rows[] = {
     { "scroll_at", scroll, 0 },
     { "wait_5_seconds", wait_5_seconds, 0 },
     { "search", search, 0 },
-    { "key_combination", hotkey, 0 },
+    { "key_combination", write_named_keys, 0 },
 };
 
 static bool is_ours(const char *name)

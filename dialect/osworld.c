@@ -95,37 +95,6 @@ static int typing(struct write *w)
     return r < 0 ? r : write_text(w, text, false);
 }
 
-static int press(struct write *w)
-{
-    auto_free char *chord = NULL;
-    int r = arg_chord(w, "key", ARG_REQUIRED, &chord);
-    return r < 0 ? r : write_key(w, chord, 1);
-}
-
-static int key_state(struct write *w, const char *type)
-{
-    auto_free char *chord = NULL;
-    int r = arg_chord(w, "key", ARG_REQUIRED, &chord);
-    return r < 0 ? r : write_chord_type(w, type, chord);
-}
-
-static int key_down(struct write *w)
-{
-    return key_state(w, "key_down");
-}
-
-static int key_up(struct write *w)
-{
-    return key_state(w, "key_up");
-}
-
-static int hotkey(struct write *w)
-{
-    auto_free char *chord = NULL;
-    int r = arg_chord(w, "keys", ARG_REQUIRED, &chord);
-    return r < 0 ? r : write_key(w, chord, 1);
-}
-
 static int wait_(struct write *w)
 {
     double seconds = 1;
@@ -155,10 +124,10 @@ static const struct write_row rows[] = {
     { "DRAG_TO", drag_to, 0 },
     { "SCROLL", scroll, 0 },
     { "TYPING", typing, 0 },
-    { "PRESS", press, 0 },
-    { "KEY_DOWN", key_down, 0 },
-    { "KEY_UP", key_up, 0 },
-    { "HOTKEY", hotkey, 0 },
+    { "PRESS", write_named_key, 0 },
+    { "KEY_DOWN", write_key_down, 0 },
+    { "KEY_UP", write_key_up, 0 },
+    { "HOTKEY", write_named_keys, 0 },
     { "WAIT", wait_, 0 },
     { "DONE", done, 0 },
     { "FAIL", fail, 0 },

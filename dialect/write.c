@@ -379,3 +379,37 @@ void turn_write(struct turn *self, struct turn_call *call, const json_t *args, c
     for (; call->n > 0; call->n--)
         json_array_remove(self->actions, json_array_size(self->actions) - 1);
 }
+
+static int press_named(struct write *w, const char *name)
+{
+    auto_free char *chord = NULL;
+    int r = arg_chord(w, name, ARG_REQUIRED, &chord);
+    return r < 0 ? r : write_key(w, chord, 1);
+}
+
+int write_named_key(struct write *w)
+{
+    return press_named(w, "key");
+}
+
+int write_named_keys(struct write *w)
+{
+    return press_named(w, "keys");
+}
+
+static int hold_named(struct write *w, const char *type)
+{
+    auto_free char *chord = NULL;
+    int r = arg_chord(w, "key", ARG_REQUIRED, &chord);
+    return r < 0 ? r : write_chord_type(w, type, chord);
+}
+
+int write_key_down(struct write *w)
+{
+    return hold_named(w, "key_down");
+}
+
+int write_key_up(struct write *w)
+{
+    return hold_named(w, "key_up");
+}

@@ -86,6 +86,12 @@ int write_key(struct write *w, const char *chord, int repeat);
 /* An array of key names as one chord; the caller frees *ret. */
 int arg_chord(struct write *w, const char *name, int need, char **ret);
 int write_chord_type(struct write *w, const char *type, const char *chord);
+/* What several dialects have under names of their own: the chord of argument "key" is pressed, goes down, goes up;
+ * that of "keys" is pressed. */
+int write_named_key(struct write *w);
+int write_key_down(struct write *w);
+int write_key_up(struct write *w);
+int write_named_keys(struct write *w);
 int write_text(struct write *w, const char *text, bool press_enter);
 int write_wait(struct write *w, double seconds);
 int write_shot(struct write *w);

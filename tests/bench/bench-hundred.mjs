@@ -11,9 +11,9 @@
  */
 import fs from 'node:fs';
 import os from 'node:os';
-import { Daemon, lacksImage } from '../integration/lib/daemon.mjs';
+import { lacksImage } from '../integration/lib/daemon.mjs';
 import { haveTemplate } from '../integration/lib/templates.mjs';
-import { printHead, printMachine, printTable, Samples, SKIPPED, usedPercent } from './report.mjs';
+import { printHead, printMachine, printTable, runWithDaemon, Samples, usedPercent } from './report.mjs';
 
 const scenario = process.argv[2] ?? 'desktop';
 const count = Number(process.argv[3] ?? 100);
@@ -82,20 +82,5 @@ async function run(daemon) {
     process.exitCode = alive === count ? 0 : 1;
 }
 
-const skip = lacksImage(image);
-if (skip) {
-    console.log(`skipped: ${skip}`);
-    process.exit(SKIPPED);
-}
-const daemon = await Daemon.start({ args: ['--log-level', 'warn', '--pool', '2', '--max-cpus', '10000', '--max-sandboxes', '1000',
-    '--max-memory-mib', '10000000'] });
-for (const signal of ['SIGINT', 'SIGTERM'])
-    process.once(signal, () => daemon.destroy().finally(() => process.exit(1)));
-try {
-    await run(daemon);
-} catch (error) {
-    error.message += `\n${daemon.lastLog()}`;
-    throw error;
-} finally {
-    await daemon.destroy();
-}
+await runWithDaemon(lacksImage(image), run, ['--log-level', 'warn', '--pool', '2', '--max-cpus', '10000', '--max-sandboxes', '1000',
+    '--max-memory-mib', '10000000']);

@@ -9,9 +9,9 @@
  * client's, from request to last byte. The aim: 5 ms more at p95.
  */
 import { setTimeout } from 'node:timers/promises';
-import { Daemon, lacksImage } from '../integration/lib/daemon.mjs';
+import { lacksImage } from '../integration/lib/daemon.mjs';
 import { Probe } from '../integration/lib/probe.mjs';
-import { printHead, printMachine, Samples, SKIPPED } from './report.mjs';
+import { printHead, printMachine, runWithDaemon, Samples } from './report.mjs';
 
 const rounds = Number(process.argv[2] ?? 50);
 const megabytes = Number(process.argv[3] ?? 50);
@@ -75,19 +75,4 @@ async function run(daemon) {
     probe.close();
 }
 
-const skip = lacksImage('probe');
-if (skip) {
-    console.log(`skipped: ${skip}`);
-    process.exit(SKIPPED);
-}
-const daemon = await Daemon.start({ args: ['--log-level', 'warn'] });
-for (const signal of ['SIGINT', 'SIGTERM'])
-    process.once(signal, () => daemon.destroy().finally(() => process.exit(1)));
-try {
-    await run(daemon);
-} catch (error) {
-    error.message += `\n${daemon.lastLog()}`;
-    throw error;
-} finally {
-    await daemon.destroy();
-}
+await runWithDaemon(lacksImage('probe'), run, ['--log-level', 'warn']);

@@ -82,13 +82,13 @@ export async function measure(daemon, id, work) {
         + `${percent > QUIET_PERCENT ? ': NOT QUIET, take these figures again' : ''}.`);
 }
 
-/** Runs a benchmark against a daemon of its own, which ends with it. skip: why it cannot run, or false. */
-export async function runWithDaemon(skip, run) {
+/** Runs a benchmark against a daemon of its own, which ends with it. skip: why it cannot run, or false. args: the daemon's. */
+export async function runWithDaemon(skip, run, args = ['--log-level', 'info']) {
     if (skip) {
         console.log(`skipped: ${skip}`);
         process.exit(SKIPPED);
     }
-    const daemon = await Daemon.start({ args: ['--log-level', 'info'] });
+    const daemon = await Daemon.start({ args });
     for (const signal of ['SIGINT', 'SIGTERM'])
         process.once(signal, () => daemon.destroy().finally(() => process.exit(1)));
     try {

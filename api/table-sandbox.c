@@ -128,14 +128,7 @@ const struct api_field api_create_body[] = {
       .text = "`defaultAction` \"deny\" means network `none`; egress rules are not supported yet." },
     { .name = "extensions", .type = API_OBJECT, .is_nullable = true,
       .text = "Opaque, but for `poolRef`: a template's id or its image, whose pool it is taken from." },
-    { .name = "display", .type = API_OBJECT,
-      .text = "Size of the screen. Default: that of the image.",
-      .fields = FIELDS{
-          { .name = "width", .type = API_INTEGER, .is_required = true, .min = 320,
-            .max = SIZE_MAX_PX, .text = "Pixels." },
-          { .name = "height", .type = API_INTEGER, .is_required = true, .min = 200,
-            .max = SIZE_MAX_PX, .text = "Pixels." },
-          END } },
+    SCREEN_SIZE,
     { .name = "keyboard", .type = API_OBJECT, .text = "The guest's keyboard. Default: us. The desktop of a guest with deskfarm-agent is given "
                                                     "this layout, and is `up` after that.",
       .fields = FIELDS{ LAYOUT, END } },

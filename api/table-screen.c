@@ -217,14 +217,11 @@ const struct api_field api_wait_body[] = {
     END,
 };
 
-const struct api_field api_resize_body[] = {
-    { .name = "width", .type = API_INTEGER, .is_required = true, .min = 320,
-      .max = SIZE_MAX_PX, .text = "Pixels." },
-    { .name = "height", .type = API_INTEGER, .is_required = true, .min = 200,
-      .max = SIZE_MAX_PX, .text = "Pixels." },
-    MAX_MS(300000, "10000"),
-    END,
-};
+#define WIDTH { .name = "width", .type = API_INTEGER, .is_required = true, .min = 320, .max = SIZE_MAX_PX, .text = "Pixels." }
+#define HEIGHT { .name = "height", .type = API_INTEGER, .is_required = true, .min = 200, .max = SIZE_MAX_PX, .text = "Pixels." }
+
+const struct api_field api_screen_size[] = { WIDTH, HEIGHT, END };
+const struct api_field api_resize_body[] = { WIDTH, HEIGHT, MAX_MS(300000, "10000"), END };
 
 /* --- Answers ------------------------------------------------------------------------------------ */
 

@@ -10,7 +10,10 @@
                 .values = VALUES{ "absent", "waiting", "ready", NULL },                            \
                 .text = "Whether the agent in the guest answers; `absent`: the image has none." }
 
-extern const struct api_field api_shot_fields[];
+#define SCREEN_SIZE { .name = "display", .type = API_OBJECT, .text = "Size of the screen. Default: that of the image.",   \
+                      .fields = api_screen_size }
+
+extern const struct api_field api_screen_size[], api_shot_fields[];
 extern const struct api_field api_display_fields[], api_resize_body[];
 extern const struct api_field api_actions_body[], api_actions_result[];
 extern const struct api_field api_screenshot_query[], api_changed_result[];

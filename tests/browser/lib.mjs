@@ -2,6 +2,8 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { after, before } from 'node:test';
+import { buildDir } from '../integration/lib/daemon.mjs';
 
 const CHROMIUM = '/usr/bin/chromium';
 const flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -37,4 +39,27 @@ export async function openBrowser({ args = [], ...options } = {}) {
             fs.rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
         },
     };
+}
+
+/**
+ * A browser for the tests of a file, beside the farm that they use. `options` is for each test; `shot` keeps a
+ * picture of a page for a person, in BUILD_DIR/browser/.
+ */
+export function useBrowser(farm, { timeout = 120000 } = {}) {
+    const pictures = path.join(buildDir, 'browser');
+    const options = { skip: farm.skip || lacksBrowser(), timeout };
+    const self = {
+        options, context: undefined,
+        shot: (page, name, how = {}) => page.screenshot({ path: path.join(pictures, `${name}.png`), ...how }),
+    };
+    let browser;
+    before(async () => {
+        if (options.skip)
+            return;
+        fs.mkdirSync(pictures, { recursive: true });
+        browser = await openBrowser();
+        self.context = browser.context;
+    }, { timeout: 60000 });
+    after(() => browser?.close(), { timeout: 30000 });
+    return self;
 }

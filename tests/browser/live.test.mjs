@@ -1,28 +1,15 @@
 /** The live view in Chromium against a guest: exact pixels, hands, roles, and a daemon that restarts. */
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { buildDir } from '../integration/lib/daemon.mjs';
+import { test } from 'node:test';
 import { useFarm } from '../integration/lib/farm.mjs';
 import { eventually } from '../integration/lib/wait.mjs';
 import { WebSocketClient, frame } from '../integration/lib/websocket.mjs';
-import { lacksBrowser, openBrowser } from './lib.mjs';
+import { useBrowser } from './lib.mjs';
 
 const farm = useFarm({ daemon: { keepGuests: true } });
-const options = { skip: farm.skip || lacksBrowser(), timeout: 120000 };
-const pictures = path.join(buildDir, 'browser');
-let browser;
+const browser = useBrowser(farm);
+const { options, shot } = browser;
 
-before(async () => {
-    if (options.skip)
-        return;
-    fs.mkdirSync(pictures, { recursive: true });
-    browser = await openBrowser();
-}, { timeout: 60000 });
-after(() => browser?.close(), { timeout: 30000 });
-
-const shot = (page, name) => page.screenshot({ path: path.join(pictures, `${name}.png`) });
 /* Playwright's own waiting evaluates strings, which the pages' policy forbids. */
 const waitFor = (page, fn, argument, ms) => eventually(`${fn}`, () => page.evaluate(fn, argument), ms ? { ms } : undefined);
 const isExact = () => document.querySelector('#frame').dataset.exact === 'true';

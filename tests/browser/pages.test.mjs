@@ -1,25 +1,14 @@
 /** The daemon's own pages, in Chromium. Pictures for a person go to BUILD_DIR/browser/. */
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { buildDir, Daemon } from '../integration/lib/daemon.mjs';
+import { test } from 'node:test';
+import { Daemon } from '../integration/lib/daemon.mjs';
 import { useFarm } from '../integration/lib/farm.mjs';
 import { eventually } from '../integration/lib/wait.mjs';
-import { lacksBrowser, openBrowser } from './lib.mjs';
+import { useBrowser } from './lib.mjs';
 
 const farm = useFarm();
-const options = { skip: farm.skip || lacksBrowser(), timeout: 120000 };
-const pictures = path.join(buildDir, 'browser');
-let browser;
-
-before(async () => {
-    if (options.skip)
-        return;
-    fs.mkdirSync(pictures, { recursive: true });
-    browser = await openBrowser();
-}, { timeout: 60000 });
-after(() => browser?.close(), { timeout: 30000 });
+const browser = useBrowser(farm);
+const { options, shot } = browser;
 
 /** A page that fails the test when it logs an error or loads anything from elsewhere. */
 async function openPage(url) {
@@ -33,7 +22,6 @@ async function openPage(url) {
     return page;
 }
 
-const shot = (page, name) => page.screenshot({ path: path.join(pictures, `${name}.png`) });
 
 /** The colour of a canvas at a place. */
 function colorAt(page, selector, x, y) {

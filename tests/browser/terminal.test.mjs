@@ -3,31 +3,19 @@
  * person go to BUILD_DIR/browser/.
  */
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { buildDir } from '../integration/lib/daemon.mjs';
+import { test } from 'node:test';
 import { useFarm } from '../integration/lib/farm.mjs';
 import { startGuestServer } from '../integration/lib/guest-server.mjs';
 import { eventually as soon } from '../integration/lib/wait.mjs';
-import { lacksBrowser, openBrowser } from './lib.mjs';
+import { useBrowser } from './lib.mjs';
 
 /* A guest without KVM on a machine that others use too. */
 const eventually = (what, ask, options) => soon(what, ask, { ms: 40000, ...options });
 const farm = useFarm({
     prepare: () => eventually('the agent is ready', async () => (await farm.client.get(farm.id)).agent === 'ready'),
 });
-const options = { skip: farm.skip || lacksBrowser(), timeout: 120000 };
-const pictures = path.join(buildDir, 'browser');
-let browser;
-
-before(async () => {
-    if (options.skip)
-        return;
-    fs.mkdirSync(pictures, { recursive: true });
-    browser = await openBrowser();
-}, { timeout: 60000 });
-after(() => browser?.close(), { timeout: 30000 });
+const browser = useBrowser(farm);
+const { options, shot } = browser;
 
 /** A page that remembers what it complains about, and its WebSockets. */
 async function openPage(url) {
@@ -49,7 +37,6 @@ async function openPage(url) {
     return page;
 }
 
-const shot = (page, name) => page.screenshot({ path: path.join(pictures, `${name}.png`) });
 /** What the terminal shows, line by line. */
 const shown = (page) => page.evaluate(() => [...document.querySelectorAll('.xterm-rows > div')].map((row) => row.textContent.replaceAll('\u00a0', ' ').trimEnd()).join('\n'));
 const untilShown = (page, what, pattern) => eventually(what, async () => pattern.exec(await shown(page)), { every: 50 });

@@ -1,27 +1,15 @@
 /** The page of templates, checkpoints and forks, in Chromium. Pictures for a person go to BUILD_DIR/browser/. */
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { buildDir } from '../integration/lib/daemon.mjs';
+import { test } from 'node:test';
 import { useFarm } from '../integration/lib/farm.mjs';
 import { Probe } from '../integration/lib/probe.mjs';
 import { haveTemplate } from '../integration/lib/templates.mjs';
 import { eventually } from '../integration/lib/wait.mjs';
-import { lacksBrowser, openBrowser } from './lib.mjs';
+import { useBrowser } from './lib.mjs';
 
 const farm = useFarm({ withProbe: false });
-const options = { skip: farm.skip || lacksBrowser(), timeout: 180000 };
-const pictures = path.join(buildDir, 'browser');
-let browser;
-
-before(async () => {
-    if (options.skip)
-        return;
-    fs.mkdirSync(pictures, { recursive: true });
-    browser = await openBrowser();
-}, { timeout: 60000 });
-after(() => browser?.close(), { timeout: 30000 });
+const browser = useBrowser(farm, { timeout: 180000 });
+const { options, shot } = browser;
 
 const items = async () => (await farm.client.call('GET', '/v1/tree')).json.items;
 const ofKind = async (kind) => (await items()).filter((item) => item.kind === kind);
@@ -87,10 +75,10 @@ test('forks, checkpoints and what comes from them by clicks', options, async () 
     farm.daemon.ids.add(made);
     await shows(page, made, [0x20, 0x80, 0xc0]);
     assert.equal(await parentOf(page, made), kept.id);
-    await page.screenshot({ path: path.join(pictures, 'tree.png'), fullPage: true });
+    await shot(page, 'tree', { fullPage: true });
     await page.emulateMedia({ colorScheme: 'dark' });
     await page.setViewportSize({ width: 390, height: 800 });
-    await page.screenshot({ path: path.join(pictures, 'tree-narrow-dark.png'), fullPage: true });
+    await shot(page, 'tree-narrow-dark', { fullPage: true });
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), 'nothing sticks out on a narrow screen');
 
     await press(kept.id, 'Go back');

@@ -8,6 +8,7 @@
 #include "hypervisor/guest-args.h"
 #include "hypervisor/restore.h"
 #include "hypervisor/save.h"
+#include "tests/unit/count.h"
 
 #include <poll.h>
 #include <sys/mman.h>
@@ -464,7 +465,7 @@ SCENARIO(a_guest_is_saved_more_often_than_one_qemu_takes_layers)
 {
     char *paths[MERGED + 1];
     size_t n = 0;
-    int n_rebased = 0, n_saves = getenv("DESKFARM_FULL") ? 70 : 36;
+    int n_rebased = 0, n_saves = count_of(70, 36);
     struct member *m = restore(self, self->state_fd, NULL, NULL, 0);
     for (int i = 0; i < n_saves; i++) {
         write_piece(m, i);

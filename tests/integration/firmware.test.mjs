@@ -100,13 +100,14 @@ test('memtest86+: its menu by keyboard, in text mode, and its screen after a for
     await guest.read('Configuration');
     assert.deepEqual((({ width, height }) => [width, height])(await client.display(guest.id)), [720, 400]);
     await guest.key('F1');
-    await guest.read('Settings', 20000);
+    const { x, y, width, height } = await guest.read('Settings', 20000);
+    const region = { x: x - 40, y: y - 20, width: width + 80, height: height + 40 };
     await guest.key('Down', 'Down');
     const { items: [child] } = (await client.call('POST', `/v1/sandboxes/${guest.id}/fork`, { body: {}, ms: 60000 })).json;
     daemon.ids.add(child.id);
     for (const id of [guest.id, child.id]) {
-        const { matches } = (await client.call('POST', `/v1/sandboxes/${id}/desktop/find`, { body: { text: 'Settings' } })).json;
-        assert.ok(matches.length > 0, 'both show the menu');
+        const { matches } = (await client.call('POST', `/v1/sandboxes/${id}/desktop/find`, { body: { text: 'Settings', region } })).json;
+        assert.ok(matches.length > 0, 'both show the menu, in its place');
     }
     await client.delete(child.id);
     await guest.key('Escape');

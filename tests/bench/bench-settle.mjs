@@ -1,6 +1,6 @@
 // Settling against fixed sleeps, in a real browser: node bench-settle.mjs [TRIALS] (DESKFARM_BUILD names the build; 300).
 //
-// Chromium in debian-xfce shows a page over the whole screen: a text field with a blinking caret (not masked), a film of 25
+// Chromium in debian-xfce shows a page over the whole screen: a text field with a blinking caret (not masked), a film of 15
 // pictures a second (masked), and a place for results. A trial presses a key. Half of the trials show nothing until the
 // result comes, 50 to 2000 ms later; the other half answer at once with a spinner that turns (which counts as change) and
 // with steps at most 250 ms apart, and end with the result after 50 to 2000 ms. The result is a colour of its own.
@@ -18,7 +18,7 @@ import { lacksBrowser, playwright } from '../browser/lib.mjs';
 import { printMachine, printTable, runWithDaemon, usedPercent } from './report.mjs';
 
 const TRIALS = Number(process.argv[2] ?? 300), PORT = 9222, SLEEPS = [200, 500, 1000, 2000], LATE_MS = 260;
-const FILM = { x: 900, y: 100, width: 320, height: 240 }, RESULT = { x: 200, y: 500 };
+const FILM = { x: 900, y: 100, width: 160, height: 120 }, RESULT = { x: 200, y: 500 };
 
 const page = `<!doctype html><meta charset=utf-8><style>
 *{margin:0} body{background:#fff;overflow:hidden;font:16px sans-serif}
@@ -32,7 +32,7 @@ canvas{position:absolute;left:${FILM.x}px;top:${FILM.y}px}
 <script>
 const $ = (id) => document.getElementById(id), pen = document.querySelector('canvas').getContext('2d');
 let picture = 0;
-setInterval(() => { picture++; for (let i = 0; i < 8; i++) { pen.fillStyle = 'hsl(' + (picture * 7 + i * 45) % 360 + ',80%,50%)'; pen.fillRect(i * 40, 0, 40, 240); } }, 40);
+setInterval(() => { picture++; for (let i = 0; i < 8; i++) { pen.fillStyle = 'hsl(' + (picture * 7 + i * 45) % 360 + ',80%,50%)'; pen.fillRect(i * 20, 0, 20, 120); } }, 66);
 const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))));
 const until = (at) => new Promise((done) => setTimeout(done, Math.max(0, at - performance.now())));
 window.arm = ({ hasFeedback, steps, color }) => { window.report = new Promise((tell) => { document.onkeydown = async (event) => {
@@ -62,18 +62,23 @@ function trialOf(random, number) {
 
 /** Opens the page in the guest's Chromium, over the whole screen. */
 async function openPage(client, id, path) {
-    await client.call('POST', `${path}/launch`, { body: { entry: 'chromium', wait_ms: 0 } });
+    await client.call('POST', `${path}/launch`, { body: { argv: ['chromium', '--kiosk'], wait_ms: 0 } });
     const proxy = `/v1/sandboxes/${id}/proxy/${PORT}/json/version`;
     await eventually('DevTools answers', async () => (await client.send('GET', proxy)).status === 200, { ms: 300000, every: 500 });
     const { endpoint, headers } = (await client.call('GET', `/v1/sandboxes/${id}/endpoints/${PORT}?mode=header`)).json;
     const browser = await playwright.chromium.connectOverCDP(`http://${endpoint}`, { headers, timeout: 120000 });
-    const tab = browser.contexts()[0].pages()[0] ?? await browser.contexts()[0].newPage();
+    /* Its first window comes behind DevTools; a second one would share the keyboard with it. */
+    const tab = await eventually('its window', async () => browser.contexts()[0].pages()[0], { ms: 120000 });
     tab.setDefaultTimeout(120000);
     await tab.goto(`data:text/html;base64,${Buffer.from(page).toString('base64')}`);
-    const cdp = await tab.context().newCDPSession(tab);
-    const { windowId } = await cdp.send('Browser.getWindowForTarget');
-    await cdp.send('Browser.setWindowBounds', { windowId, bounds: { windowState: 'fullscreen' } });
     await eventually('the page covers the screen', () => tab.evaluate(() => innerWidth === 1280 && innerHeight === 800), { ms: 60000, every: 500 });
+    /* Chromium drops what comes before its first picture of a page. */
+    await eventually('the page has the keyboard', async () => {
+        await client.call('POST', `${path}/actions`, { body: { actions: [{ type: 'click', x: 250, y: 117 }, { type: 'key', keys: 'x' }],
+            settle: { masks: [FILM] }, screenshot: false }, ms: 30000 });
+        return tab.evaluate(() => document.querySelector('input').value !== '');
+    }, { ms: 120000, every: 1000 });
+    await tab.evaluate(() => { document.querySelector('input').value = ''; });
     return { browser, tab };
 }
 
@@ -118,14 +123,14 @@ async function runTrial({ daemon, client, path, tab }, trial) {
         screenshot: { cursor: false, region: { ...RESULT, width: 1, height: 1 } } }, ms: 30000 });
     const { json } = await answer, answered = performance.now();
     const taken = await Promise.all(sleeps), seen = await sight.seen;
-    const times = await tab.evaluate(() => window.report);
+    const times = await tab.evaluate(() => Promise.race([window.report, new Promise((_, fail) => setTimeout(fail, 30000, 'the page had no key'))]));
     const first = trial.hasFeedback ? times[0] : times[0] - trial.steps[0];
     const isLate = first > LATE_MS || times.some((t, i) => i > 0 && t - times[i - 1] > LATE_MS);
     return { isLate, outcome: json.settle.result, waited: answered - from,
         rows: [{ right: isRight(Buffer.from(json.image.data, 'base64'), trial.color), at: answered }, ...taken].map((r) => ({ right: r.right, lost: r.at - seen })) };
 }
 
-await runWithDaemon(lacksImage('debian-xfce') || lacksBrowser, async (daemon) => {
+await runWithDaemon(lacksImage('debian-xfce') || lacksBrowser(), async (daemon) => {
     const client = daemon.client(), random = new Random();
     await printMachine(client);
     const { id } = await createDesktop(client);
@@ -143,6 +148,7 @@ await runWithDaemon(lacksImage('debian-xfce') || lacksBrowser, async (daemon) =>
         }
         outcomes[trial.outcome] = (outcomes[trial.outcome] ?? 0) + 1;
         done.push(trial);
+        process.stderr.write(`\r${done.length} of ${TRIALS}, ${late} again `);
     }
     await browser.close();
     const names = ['deskfarm, settled', ...SLEEPS.map((ms) => `sleep of ${ms / 1000} s`)];

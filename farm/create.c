@@ -46,13 +46,13 @@ static int read_charge(const json_t *request, const struct image *image, struct 
     if (memory < MACHINE_MEMORY_MIB_MIN * MIB || memory > MACHINE_MEMORY_MIB_MAX * MIB)
         return error_set(err, ERROR_BAD_VALUE, "resourceLimits.memory: must be from %d to %d MiB",
                          MACHINE_MEMORY_MIB_MIN, MACHINE_MEMORY_MIB_MAX);
-    if (image->disk && (disk < (double)image->disk_bytes || disk > (double)MACHINE_DISK_BYTES_MAX))
+    if (image->disk_bytes && (disk < (double)image->disk_bytes || disk > (double)MACHINE_DISK_BYTES_MAX))
         return error_set(err, ERROR_BAD_VALUE, "resourceLimits.disk: must be from %lld MiB, the image's size, "
                          "to %lld MiB", (long long)(image->disk_bytes >> 20),
                          (long long)(MACHINE_DISK_BYTES_MAX >> 20));
     ret->cpus = quantity_round_up(cpu, 1);
     ret->memory_mib = quantity_round_up(memory / MIB, MEMORY_STEP_MIB);
-    ret->disk_mib = image->disk ? (int64_t)((disk + MIB - 1) / MIB) : 0;
+    ret->disk_mib = image->disk_bytes ? (int64_t)((disk + MIB - 1) / MIB) : 0;
     return 0;
 }
 

@@ -84,9 +84,11 @@ static int add_image(struct export *self)
     json_t *files = json_object();
     json_object_set_new(self->manifest, "image",
                         json_pack("{ss ss so}", "name", self->image.name, "hash", self->image.hash, "files", files));
-    const char *paths[] = { NULL, self->image.kernel, self->image.initrd, self->image.disk };
+    const char *paths[4 + MACHINE_MEDIA_MAX] = { NULL, self->image.kernel, self->image.initrd, self->image.disk };
     auto_free char *json = fs_join(self->image.dir, "image.json");
     paths[0] = json;
+    for (size_t i = 0; i < MACHINE_MEDIA_MAX; i++)
+        paths[4 + i] = self->image.media[i];
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         char hash[17], name[PARCEL_NAME_MAX];
         if (!paths[i])

@@ -19,18 +19,32 @@ static bool name_is_valid(const char *name)
     return n > 0 && n <= NAME_MAX_CHARS && !name[n] && name[0] != '.';
 }
 
-static int take_file(char **ret, const struct image *self, const json_t *doc, const char *key,
+static int take_file(char **ret, const struct image *self, const char *key, const char *file,
                      struct error *err)
 {
-    const char *file = json_get_string(doc, key, NULL);
     if (!file)
         return 0;
-    if (strchr(file, '/') || file[0] == '.')
+    if (!*file || strchr(file, '/') || file[0] == '.')
         return error_set(err, ERROR_UNKNOWN_IMAGE, "image.json: %s is no file name", key);
     *ret = fs_join(self->dir, file);
     if (!*ret || access(*ret, R_OK) < 0)
         return error_errno(err, errno, "opening %s", file);
     return 0;
+}
+
+static int take_media(struct image *self, const json_t *doc, struct error *err)
+{
+    const json_t *files = json_object_get(doc, "media");
+    size_t n = json_array_size(files);
+    int r = 0;
+    if (n > MACHINE_MEDIA_MAX || (files && !json_is_null(files) && !json_is_array(files)))
+        return error_set(err, ERROR_UNKNOWN_IMAGE, "image.json: media is no list of at most %d files",
+                         MACHINE_MEDIA_MAX);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        const char *file = json_string_value(json_array_get(files, i));
+        r = take_file(&self->media[i], self, "media", file ? file : "", err);
+    }
+    return r;
 }
 
 static int fill(struct image *self, const json_t *doc, struct error *err)
@@ -45,7 +59,7 @@ static int fill(struct image *self, const json_t *doc, struct error *err)
     self->description = strdup(json_get_string(doc, "description", ""));
     const bool has_kernel = json_get_string(doc, "kernel", NULL) != NULL;
     self->cmdline = has_kernel ? strdup(json_get_string(doc, "cmdline", "")) : NULL;
-    self->disk_bytes = json_get_int(doc, "disk_bytes", 0);
+    self->disk_bytes = MAX(json_get_int(doc, "disk_bytes", 0), (int64_t)0);
     self->cpus = (int)CLAMP(json_get_int(doc, "cpus", 2), 1, 64);
     self->memory_mib = (int)CLAMP(json_get_int(doc, "memory_mib", 2048), 128, 1 << 20);
     self->width = (int)CLAMP(json_get_int(doc, "width", 1280), 320, 8192);
@@ -58,12 +72,13 @@ static int fill(struct image *self, const json_t *doc, struct error *err)
     int r = profile_read(&self->shape, doc, err);
     if (r < 0)
         return r;
-    r = take_file(&self->kernel, self, doc, "kernel", err);
-    if (r == 0)
-        r = take_file(&self->initrd, self, doc, "initrd", err);
-    if (r == 0)
-        r = take_file(&self->disk, self, doc, "disk", err);
-    return r;
+    const struct {
+        char **to;
+        const char *key;
+    } files[] = { { &self->kernel, "kernel" }, { &self->initrd, "initrd" }, { &self->disk, "disk" } };
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(files); i++)
+        r = take_file(files[i].to, self, files[i].key, json_get_string(doc, files[i].key, NULL), err);
+    return r == 0 ? take_media(self, doc, err) : r;
 }
 
 int image_load(struct image *ret, const char *cache_dir, const char *name, struct error *err)
@@ -107,7 +122,21 @@ void image_deinit(struct image *self)
     free(self->initrd);
     free(self->cmdline);
     free(self->disk);
+    for (size_t i = 0; i < ARRAY_LEN(self->media); i++)
+        free(self->media[i]);
     *self = (struct image){ 0 };
+}
+
+void image_fill_machine(const struct image *self, int64_t disk_mib, struct machine_spec *spec)
+{
+    spec->shape = self->shape;
+    spec->kernel = self->kernel;
+    spec->initrd = self->initrd;
+    spec->cmdline = self->cmdline;
+    spec->base_disk = self->disk;
+    spec->disk_bytes = self->disk_bytes ? disk_mib << 20 : 0;
+    for (size_t i = 0; i < MACHINE_MEDIA_MAX; i++)
+        spec->media[i] = self->media[i];
 }
 
 json_t *image_json(const struct image *self)

@@ -66,13 +66,12 @@ static int start_guest(struct spare *self, const struct image *image, struct err
     const struct machine_origin origin = { .ram_fd = template->base->fd, .layers = paths,
                                            .n_layers = jail_needs_uid() ? 0 : template->chain.n };
     struct machine_spec spec = {
-        .shape = image->shape, .accel = m->accel, .network = m->network, .origin = &origin,
+        .accel = m->accel, .network = m->network, .origin = &origin,
         .name = strrchr(self->dir, '/') + 1, .cpus = m->cpus, .memory_mib = m->memory_mib,
-        .width = m->width, .height = m->height, .kernel = image->kernel, .initrd = image->initrd,
-        .cmdline = image->cmdline, .base_disk = image->disk,
-        .disk_bytes = image->disk ? m->disk_mib << 20 : 0,
+        .width = m->width, .height = m->height,
     };
     int r = 0;
+    image_fill_machine(image, m->disk_mib, &spec);
     machine_fill_ids(&spec);
     for (size_t i = 0; r == 0 && i < origin.n_layers; i++) {
         paths[i] = farm_path(self->farm, "layers", template->chain.ids[i], ".qcow2");

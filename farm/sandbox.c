@@ -437,7 +437,6 @@ int sandbox_start_guest(struct sandbox *self, const struct image *image, const s
                    struct error *err)
 {
     struct machine_spec spec = {
-        .shape = image->shape,
         .origin = origin,
         .accel = farm_accel(self->farm),
         .network = self->network,
@@ -446,12 +445,8 @@ int sandbox_start_guest(struct sandbox *self, const struct image *image, const s
         .memory_mib = (int)self->charge.memory_mib,
         .width = self->width,
         .height = self->height,
-        .kernel = image->kernel,
-        .initrd = image->initrd,
-        .cmdline = image->cmdline,
-        .base_disk = image->disk,
-        .disk_bytes = image->disk ? self->charge.disk_mib << 20 : 0,
     };
+    image_fill_machine(image, self->charge.disk_mib, &spec);
     machine_fill_ids(&spec);
     return guest_start(&self->guest, farm_guest_host(self->farm), &spec, self->dir, self->uid, &guest_ops,
                        self, err);

@@ -183,9 +183,26 @@ static void add_origin_layers(const struct machine_spec *spec, struct argv *out)
               (long long)spec->disk_bytes);
 }
 
+/* Under the first overlay of a disk that begins empty lies a node that reads as zeroes, so that layers,
+ * restores and merges are the same for both. QEMU copies nothing out of it. */
+static void add_base(const struct machine_spec *spec, struct argv *out)
+{
+    argv_add(out, "-blockdev");
+    if (!spec->base_disk) {
+        argv_addf(out, "driver=null-co,node-name=" GUEST_NODE_BASE ",size=%lld,read-zeroes=on,read-only=on",
+                  (long long)spec->disk_bytes);
+        return;
+    }
+    argv_addf(out, "driver=file,node-name=%s-file,filename=%s,read-only=on,auto-read-only=off",
+              GUEST_NODE_BASE, GUEST_PATH_BASE);
+    argv_add(out, "-blockdev");
+    argv_addf(out, "driver=%s,node-name=%s,file=%s-file,read-only=on,auto-read-only=off",
+              spec->base_format ? spec->base_format : "qcow2", GUEST_NODE_BASE, GUEST_NODE_BASE);
+}
+
 static void add_disk(const struct machine_spec *spec, struct argv *out)
 {
-    if (!spec->base_disk)
+    if (!machine_has_disk(spec))
         return;
     /* Two descriptors in one set: QEMU opens a layer read-write at first, and read-only again when
      * a checkpoint freezes it. */
@@ -193,12 +210,7 @@ static void add_disk(const struct machine_spec *spec, struct argv *out)
     argv_addf(out, "fd=%d,set=%d", GUEST_FD_OVERLAY_RW, GUEST_FDSET_OVERLAY);
     argv_add(out, "-add-fd");
     argv_addf(out, "fd=%d,set=%d", GUEST_FD_OVERLAY_RO, GUEST_FDSET_OVERLAY);
-    argv_add(out, "-blockdev");
-    argv_addf(out, "driver=file,node-name=%s-file,filename=%s,read-only=on,auto-read-only=off",
-              GUEST_NODE_BASE, GUEST_PATH_BASE);
-    argv_add(out, "-blockdev");
-    argv_addf(out, "driver=%s,node-name=%s,file=%s-file,read-only=on,auto-read-only=off",
-              spec->base_format ? spec->base_format : "qcow2", GUEST_NODE_BASE, GUEST_NODE_BASE);
+    add_base(spec, out);
     if (spec->origin) {
         add_origin_layers(spec, out);
     } else {
@@ -217,6 +229,23 @@ static void add_disk(const struct machine_spec *spec, struct argv *out)
     argv_add(out, "-device");
     argv_addf(out, "%s,id=%s,drive=%s,bootindex=1", devices[spec->shape.bus], GUEST_DEVICE_DISK,
               spec->origin ? GUEST_NODE_PLACEHOLDER : GUEST_NODE_OVERLAY);
+}
+
+/* Behind the disk in the order that firmwares boot in: an empty disk fails, and an installer's medium is
+ * next; what it installed comes first from then on. */
+static void add_media(const struct machine_spec *spec, struct argv *out)
+{
+    for (int i = 1; i <= MACHINE_MEDIA_MAX && spec->media[i - 1]; i++) {
+        argv_add(out, "-blockdev");
+        argv_addf(out, "driver=file,node-name=" GUEST_NODE_MEDIA "-file,filename=" GUEST_PATH_MEDIA
+                       ",read-only=on,auto-read-only=off", i, i);
+        argv_add(out, "-blockdev");
+        argv_addf(out, "driver=raw,node-name=" GUEST_NODE_MEDIA ",file=" GUEST_NODE_MEDIA
+                       "-file,read-only=on,auto-read-only=off", i, i);
+        argv_add(out, "-device");
+        argv_addf(out, "ide-cd,bus=ide.%d,id=" GUEST_DEVICE_MEDIA ",drive=" GUEST_NODE_MEDIA ",bootindex=%d", i,
+                  i, i, i + 1);
+    }
 }
 
 static void add_network(const struct machine_spec *spec, struct argv *out)
@@ -251,6 +280,7 @@ void guest_args(const struct machine_spec *spec, const char *qemu, struct argv *
     add_input(spec, out);
     add_small_devices(spec, out);
     add_disk(spec, out);
+    add_media(spec, out);
     add_network(spec, out);
     add_tpm(spec, out);
     if (spec->origin) {

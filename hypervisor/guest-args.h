@@ -26,9 +26,10 @@ enum guest_fd {
 #define GUEST_PATH_KERNEL "/image/kernel"
 #define GUEST_PATH_INITRD "/image/initrd"
 #define GUEST_PATH_BASE "/image/disk"
+#define GUEST_PATH_MEDIA "/image/media-%d" /* from 1 */
 
 /* Names inside the machine that later code uses over QMP. */
-#define GUEST_NODE_BASE "base"       /* block node of the base disk (format layer) */
+#define GUEST_NODE_BASE "base"       /* block node of the base disk (format layer); of an empty one: zeroes */
 #define GUEST_NODE_OVERLAY "overlay" /* block node of the first overlay (format layer) */
 #define GUEST_NODE_LAYER "layer-%d"  /* of a layer of the origin, from 1 */
 #define GUEST_NODE_FORK "fork-%d"    /* of a layer that came with a state, from 1 */
@@ -40,6 +41,8 @@ enum guest_fd {
 #define GUEST_FDSET_RESTORED 200 /* and the number of a layer that came with a state */
 #define GUEST_FDSET_SAVED 1000   /* and the number of an overlay that came with a save */
 #define GUEST_DEVICE_DISK "vda"      /* qdev id of the disk, on whatever bus */
+#define GUEST_NODE_MEDIA "media-%d"  /* block node of a CD-ROM, from 1 */
+#define GUEST_DEVICE_MEDIA "cd-%d"   /* qdev id of its drive */
 #define GUEST_DEVICE_GPU "gpu"       /* the tablet is bound to it; the PS/2 mouse, with its horizontal
                                       * wheel, is not */
 /* A guest that opens this port says that its desktop is up; nothing is ever read or written. */

@@ -109,7 +109,7 @@ int guest_files_open(struct guest_files *self, const struct machine_spec *spec, 
             return fd;
         self->fds[GUEST_FD_FLASH] = fd;
     }
-    int r = spec->base_disk ? open_overlay(self, dir, err) : 0;
+    int r = machine_has_disk(spec) ? open_overlay(self, dir, err) : 0;
     return r < 0 ? r : open_sockets(self, spec->network != MACHINE_NETWORK_NONE, dir, err);
 }
 

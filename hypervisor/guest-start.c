@@ -23,7 +23,7 @@
 #include <sys/syscall.h>
 
 #define QEMU_PIDS 512 /* threads of a guest, for its cgroup */
-#define BINDS_MAX (4 + GUEST_LAYERS_MAX)
+#define BINDS_MAX (4 + MACHINE_MEDIA_MAX + GUEST_LAYERS_MAX)
 
 static void handle_jail_started(void *data maybe_unused) {}
 
@@ -103,7 +103,7 @@ static int start_disk_or_launch(struct guest *self, struct error *err)
     auto_free char *path = fs_join(self->dir, GUEST_FILE_OVERLAY);
     if (!path)
         return error_errno(err, ENOMEM, "creating the overlay");
-    if (!self->spec.base_disk || access(path, F_OK) == 0)
+    if (!machine_has_disk(&self->spec) || access(path, F_OK) == 0)
         return launch(self, err);
     int r = disk_create_overlay(self->host->pool, path, self->spec.disk_bytes, handle_disk, self,
                                 err);
@@ -141,15 +141,15 @@ static void add_bind(struct guest *self, const char *from, const char *to, const
 /* The RAM's descriptor and the layers outlive this call with the guest. */
 static void plan_origin(struct guest *self, const struct machine_spec *spec)
 {
-    self->n_overlays = spec->base_disk ? 1 : 0;
-    snprintf(self->node, sizeof self->node, "%s", spec->base_disk ? GUEST_NODE_OVERLAY : "");
+    self->n_overlays = machine_has_disk(spec);
+    snprintf(self->node, sizeof self->node, "%s", machine_has_disk(spec) ? GUEST_NODE_OVERLAY : "");
     if (!spec->origin)
         return;
     self->is_restored = self->is_waiting = true;
     self->ram_fd = fcntl(spec->origin->ram_fd, F_DUPFD_CLOEXEC, 0);
     self->origin = (struct machine_origin){ .ram_fd = self->ram_fd };
     self->spec.origin = &self->origin;
-    if (spec->base_disk)
+    if (machine_has_disk(spec))
         snprintf(self->node, sizeof self->node, GUEST_NODE_BASE);
     for (size_t i = 0; i < spec->origin->n_layers; i++) {
         char path[32];
@@ -161,7 +161,7 @@ static void plan_origin(struct guest *self, const struct machine_spec *spec)
 
 static int plan(struct guest *self, const struct machine_spec *spec, struct error *err)
 {
-    char qemu[4096], program[4096];
+    char qemu[4096], program[4096], path[32];
     int r = profile_check_host(&spec->shape, err);
     if (r == 0)
         r = find_program(self->host->qemu ? self->host->qemu : "qemu-system-x86_64", qemu, err);
@@ -178,12 +178,16 @@ static int plan(struct guest *self, const struct machine_spec *spec, struct erro
     add_bind(self, spec->kernel, GUEST_PATH_KERNEL, &self->spec.kernel);
     add_bind(self, spec->initrd, GUEST_PATH_INITRD, &self->spec.initrd);
     add_bind(self, spec->base_disk, GUEST_PATH_BASE, &self->spec.base_disk);
+    for (int i = 0; i < MACHINE_MEDIA_MAX && spec->media[i]; i++) {
+        snprintf(path, sizeof path, GUEST_PATH_MEDIA, i + 1);
+        add_bind(self, spec->media[i], path, &self->spec.media[i]);
+    }
     plan_origin(self, spec);
     guest_args(spec, qemu, &self->qemu_args);
     if (!argv_get(&self->qemu_args) || !argv_get(&self->bind_paths))
         return error_errno(err, ENOMEM, "writing QEMU's arguments");
     /* The largest file is the overlay with its tables, or the RAM. */
-    int64_t disk = spec->base_disk ? spec->disk_bytes + spec->disk_bytes / 64 + (64 << 20) : 0;
+    int64_t disk = machine_has_disk(spec) ? spec->disk_bytes + spec->disk_bytes / 64 + (64 << 20) : 0;
     self->file_bytes = MAX(disk, (int64_t)spec->memory_mib << 20);
     return 0;
 }

@@ -53,9 +53,14 @@ static int check_path(const char *field, const char *path, struct error *err)
     return error_set(err, ERROR_BAD_VALUE, "%s is no absolute path", field);
 }
 
+bool machine_has_disk(const struct machine_spec *self)
+{
+    return self->base_disk || self->disk_bytes;
+}
+
 static int check_disk(const struct machine_spec *self, struct error *err)
 {
-    if (!self->base_disk)
+    if (!machine_has_disk(self))
         return 0;
     int r = check_path("base_disk", self->base_disk, err);
     if (r == 0)
@@ -65,6 +70,14 @@ static int check_disk(const struct machine_spec *self, struct error *err)
     const char *format = self->base_format;
     if (r == 0 && format && strcmp(format, "qcow2") != 0 && strcmp(format, "raw") != 0)
         r = error_set(err, ERROR_BAD_VALUE, "base_format is neither qcow2 nor raw");
+    return r;
+}
+
+static int check_media(const struct machine_spec *self, struct error *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < MACHINE_MEDIA_MAX && self->media[i]; i++)
+        r = check_path("media", self->media[i], err);
     return r;
 }
 
@@ -108,6 +121,8 @@ int machine_check(const struct machine_spec *self, struct error *err)
         r = error_set(err, ERROR_BAD_VALUE, "a chain of more than %d disk layers", GUEST_LAYERS_MAX);
     if (r == 0)
         r = check_boot(self, err);
+    if (r == 0)
+        r = check_media(self, err);
     return r == 0 ? check_disk(self, err) : r;
 }
 

@@ -16,6 +16,7 @@ enum machine_network { MACHINE_NETWORK_NONE, MACHINE_NETWORK_NAT };
 #define MACHINE_DISK_BYTES_MAX (INT64_C(16) << 40)
 #define MACHINE_NAME_MAX 31             /* id_is_valid(): it becomes a file and a process name */
 #define MACHINE_CMDLINE_MAX 2000        /* the kernel takes 2047 bytes on x86 */
+#define MACHINE_MEDIA_MAX 4             /* of the six ports that the machine's AHCI has; the disk has the first */
 
 /* What a guest is restored from instead of being powered on: it starts with this RAM and waits for a
  * state (hypervisor/restore.h). */
@@ -37,15 +38,18 @@ struct machine_spec {
     const char *kernel;    /* NULL: boot from the disk, by the firmware */
     const char *initrd;    /* NULL: none; only with kernel */
     const char *cmdline;   /* NULL: empty; only with kernel */
-    const char *base_disk; /* NULL: no disk. An absolute path, immutable, readable by everybody */
+    const char *base_disk; /* NULL: the disk begins empty. An absolute path, immutable, readable by everybody */
     const char *base_format; /* "qcow2" or "raw"; NULL: "qcow2" */
     const struct machine_origin *origin; /* NULL: power-on */
-    int64_t disk_bytes;    /* size of the overlay; at least the base's; a multiple of 512 */
+    int64_t disk_bytes;    /* size of the overlay; at least the base's; a multiple of 512; 0: no disk */
+    const char *media[MACHINE_MEDIA_MAX]; /* read-only CD-ROM drives up to the first NULL; as base_disk, raw */
     char mac[18];          /* "52:54:00:…"; only with a network */
     char uuid[37];         /* SMBIOS system UUID */
     char vmgenid[37];      /* generation id: new in each fork */
 };
 
+/* With a base or empty. */
+bool machine_has_disk(const struct machine_spec *self);
 /* Fills mac, uuid and vmgenid with random values (locally administered unicast MAC, version 4). */
 void machine_fill_ids(struct machine_spec *self);
 /* Checks every limit. bad_value names the field. */

@@ -1,9 +1,11 @@
 /* uefi: a guest without a kernel. Started by the firmware as a boot loader would be, it paints a known
  * pattern, reports every key and pointer event as its devices sent it, and obeys commands on the serial
  * port (README.md). It never returns to the firmware. */
+#include "disk.h"
 #include "hid.h"
 #include "port.h"
 #include "screen.h"
+#include "tpm.h"
 
 #include <efilib.h>
 
@@ -102,6 +104,26 @@ static BOOLEAN greet(const char *line)
     return TRUE;
 }
 
+static BOOLEAN read_block(const char *line)
+{
+    return disk_read((UINTN)number(line, "disk", 0), (UINT64)number(line, "block", 0));
+}
+
+static BOOLEAN fill_block(const char *line)
+{
+    return disk_fill((UINTN)number(line, "disk", 0), (UINT64)number(line, "block", 0), (UINT8)number(line, "byte", 0));
+}
+
+static BOOLEAN read_pcr(const char *line)
+{
+    return tpm_read((UINT32)number(line, "pcr", 0));
+}
+
+static BOOLEAN extend_pcr(const char *line)
+{
+    return tpm_extend((UINT32)number(line, "pcr", 0), (UINT8)number(line, "byte", 0));
+}
+
 static BOOLEAN reboot(const char *line)
 {
     (void)line;
@@ -121,8 +143,10 @@ static const struct {
 } commands[] = {
     { "hello", greet, NULL },  { "modes", greet, screen_report_modes }, { "mode", set_mode, NULL },
     { "clear", clear, NULL },  { "fill", fill, NULL },                  { "cursor", follow, NULL },
-    { "held", greet, hid_report_held },                                 { "reboot", reboot, NULL },
-    { "poweroff", power_off, NULL },
+    { "held", greet, hid_report_held },                                 { "disks", greet, disk_report },
+    { "read", read_block, disk_report_crc },                            { "write", fill_block, disk_report_crc },
+    { "pcr", read_pcr, tpm_report_pcr },                                { "extend", extend_pcr, tpm_report_pcr },
+    { "reboot", reboot, NULL },                                         { "poweroff", power_off, NULL },
 };
 
 /* Every line that is an object is answered once. */

@@ -8,7 +8,7 @@ steps=2
 need_mib=100
 tools=(gcc ld objcopy mformat mcopy qemu-img)
 
-units=(main port screen hid)
+units=(main port screen hid disk tpm)
 
 build_image() {
     step 'compiling the program'
@@ -19,6 +19,8 @@ build_image() {
     mmd -i "$work/disk.raw" ::/EFI ::/EFI/BOOT
     mcopy -i "$work/disk.raw" "$work/uefi.efi" ::/EFI/BOOT/BOOTX64.EFI
     qemu-img convert -f raw -O qcow2 "$work/disk.raw" "$out/$disk"
+    # For tests that start it from other media.
+    cp "$work/uefi.efi" "$out/uefi.efi"
 }
 
 compile_uefi() {

@@ -4,42 +4,29 @@
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Daemon, binary } from './lib/daemon.mjs';
+import { OwnCache } from './lib/images.mjs';
 import { decodePng } from './lib/png.mjs';
 
 const MEMTEST = '/boot/memtest86+x64.bin', OVMF = '/usr/share/ovmf/OVMF.fd';
 const missing = [binary, MEMTEST, OVMF].find((file) => !fs.existsSync(file));
 const options = { skip: missing ? `needs ${missing}` : false, timeout: 240000 };
-const machine = { hash: '1', profile: 'generic', cpus: 1, memory_mib: 256, width: 800, height: 600, agent: 'none' };
 let daemon, client, cache;
-
-/** An image of a test's own: what it starts, and no disk. */
-function addImage(name, fields, files = {}) {
-    const dir = path.join(cache, 'images', `${name}-1`);
-    fs.mkdirSync(dir, { recursive: true });
-    fs.writeFileSync(path.join(dir, 'image.json'), JSON.stringify({ name, ...machine, ...fields }));
-    for (const [to, from] of Object.entries(files))
-        fs.copyFileSync(from, path.join(dir, to));
-    fs.symlinkSync(`${name}-1`, path.join(cache, 'images', name));
-}
 
 before(async () => {
     if (options.skip)
         return;
-    cache = fs.mkdtempSync(path.join(os.tmpdir(), 'df-cache-'));
-    fs.chmodSync(cache, 0o755);
-    addImage('firmware', {});
-    addImage('memtest', { firmware: 'bios', kernel: 'memtest.bin', cmdline: 'keyboard=usb' }, { 'memtest.bin': MEMTEST });
-    daemon = await Daemon.start({ env: { DESKFARM_CACHE: cache } });
+    cache = new OwnCache();
+    cache.addImage('firmware', { profile: 'generic' });
+    cache.addImage('memtest', { profile: 'generic', firmware: 'bios', kernel: 'memtest.bin', cmdline: 'keyboard=usb' },
+        { 'memtest.bin': MEMTEST });
+    daemon = await Daemon.start({ env: { DESKFARM_CACHE: cache.dir } });
     client = daemon.client();
 }, { timeout: 60000 });
 after(async () => {
     await daemon?.destroy();
-    if (cache)
-        fs.rmSync(cache, { recursive: true, force: true });
+    cache?.remove();
 }, { timeout: 60000 });
 
 /** A guest, and the pictures that answers about it named. */

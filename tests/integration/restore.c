@@ -386,13 +386,12 @@ static void boot(const char *name)
         die("%s", err.message);
     spec = (struct machine_spec){
         .accel = choice.accel, .name = "restore", .cpus = image.cpus, .memory_mib = image.memory_mib,
-        .width = image.width, .height = image.height, .kernel = image.kernel,
-        .initrd = image.initrd, .cmdline = image.cmdline, .base_disk = image.disk,
-        .disk_bytes = image.disk_bytes,
+        .width = image.width, .height = image.height,
     };
+    image_fill_machine(&image, image.disk_bytes >> 20, &spec);
     machine_fill_ids(&spec);
     auto_free char *overlay = fs_join(dir, GUEST_FILE_OVERLAY);
-    if ((image.disk && disk_create_overlay_now(overlay, image.disk_bytes, &err) < 0) ||
+    if ((machine_has_disk(&spec) && disk_create_overlay_now(overlay, spec.disk_bytes, &err) < 0) ||
         guest_files_open(&files, &spec, dir, &err) < 0)
         die("%s", err.message);
     start_qemu(false);

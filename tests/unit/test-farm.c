@@ -151,6 +151,7 @@ Test(image, is_found_by_name_and_pinned_to_its_build, .init = make_dir, .fini = 
     cr_assert(eq(int, image_load(&image, dir, "real", &err), 0), "%s", err.message);
     cr_assert_not_null(strstr(image.kernel, "/images/real-1/vmlinuz"));
     cr_assert_null(image.disk);
+    cr_assert_null(image.media[0]);
     cr_assert(eq(int, image.memory_mib, 512));
     image_deinit(&image);
 }
@@ -173,6 +174,40 @@ Test(image, files_outside_its_directory_are_refused, .init = make_dir, .fini = r
     struct error err = { 0 };
     write_image("{\"hash\":\"1\",\"kernel\":\"../../../etc/passwd\"}");
     cr_assert(lt(int, image_load(&image, dir, "real", &err), 0));
+}
+
+Test(image, an_empty_disk_and_media_are_read, .init = make_dir, .fini = remove_dir)
+{
+    struct image image;
+    struct machine_spec spec = { 0 };
+    struct error err = { 0 };
+    write_image("{\"hash\":\"1\",\"profile\":\"generic\",\"disk\":null,\"disk_bytes\":1048576,"
+                "\"media\":[\"vmlinuz\",\"image.json\"]}");
+    cr_assert(eq(int, image_load(&image, dir, "real", &err), 0), "%s", err.message);
+    image_fill_machine(&image, 3, &spec);
+    cr_assert(spec.shape.profile == MACHINE_GENERIC && !spec.base_disk && !spec.kernel);
+    cr_assert(eq(i64, spec.disk_bytes, 3 << 20));
+    cr_assert_not_null(strstr(spec.media[0], "/images/real-1/vmlinuz"));
+    cr_assert_not_null(strstr(spec.media[1], "/images/real-1/image.json"));
+    cr_assert_null(spec.media[2]);
+    image_deinit(&image);
+}
+
+Test(image, media_that_are_none_are_refused, .init = make_dir, .fini = remove_dir)
+{
+    static const char *const bad[] = { "\"vmlinuz\"", "[\"\"]", "[1]", "[\"../vmlinuz\"]", "[\".\"]", "[\"none.iso\"]",
+                                       "[\"vmlinuz\",\"vmlinuz\",\"vmlinuz\",\"vmlinuz\",\"vmlinuz\"]" };
+    char path[256];
+    write_image("{\"hash\":\"1\"}");
+    snprintf(path, sizeof path, "%s/images/real-1/image.json", dir);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct image image;
+        struct error err = { 0 };
+        auto_buf struct buf json = BUF_INIT;
+        buf_printf(&json, "{\"hash\":\"1\",\"media\":%s}", bad[i]);
+        cr_assert(eq(int, fs_write_atomic(path, json.data, json.size, 0444, NULL), 0));
+        cr_assert(lt(int, image_load(&image, dir, "real", &err), 0), "%s", bad[i]);
+    }
 }
 
 /* --- What an action came to ---------------------------------------------------------------------- */

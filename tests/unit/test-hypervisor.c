@@ -103,13 +103,16 @@ static struct machine_spec desktop(void)
 
 Test(guest_args, match_their_golden_files)
 {
-    struct machine_spec spec[9] = { desktop(), desktop(), desktop(), desktop(), desktop(),
-                                    desktop(), desktop(), desktop(), desktop() };
+    struct machine_spec spec[11];
     static const char *const names[] = { "desktop-tcg", "desktop-kvm", "kernel-only", "bios-raw-disk",
                                          "generic-tcg", "generic-kvm", "generic-bios", "windows-11-kvm",
-                                         "windows-driven-kvm" };
+                                         "windows-driven-kvm", "installer", "restored-installer" };
+    const struct machine_origin origin = { .ram_fd = 0, .layers = (const char *const[]){ "/layer" }, .n_layers = 1 };
+    for (size_t i = 0; i < ARRAY_LEN(spec); i++)
+        spec[i] = desktop();
     spec[1].accel = ACCEL_KVM;
     spec[2].base_disk = NULL;
+    spec[2].disk_bytes = 0;
     spec[2].network = MACHINE_NETWORK_NONE;
     spec[3].kernel = spec[3].initrd = spec[3].cmdline = NULL;
     spec[3].base_format = "raw";
@@ -132,6 +135,13 @@ Test(guest_args, match_their_golden_files)
     spec[8].shape.display = DISPLAY_VIRTIO;
     spec[8].shape.bus = BUS_VIRTIO;
     spec[8].shape.card = CARD_VIRTIO;
+    for (size_t i = 9; i < 11; i++) {
+        spec[i].shape = *profile_shape("generic");
+        spec[i].base_disk = NULL;
+        spec[i].media[0] = "/cache/system.iso";
+        spec[i].media[1] = "/cache/drivers.iso";
+    }
+    spec[10].origin = &origin;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         auto_argv struct argv argv = ARGV_INIT;
         struct error err = { 0 };
@@ -256,6 +266,7 @@ Test(machine, refuses_what_is_outside_its_limits)
     BAD(kernel, "vmlinuz");
     BAD(kernel, NULL);
     BAD(base_disk, "disk");
+    BAD(media[0], "system.iso");
     BAD(base_format, "vmdk");
     BAD(name, NULL);
     BAD(name, "a,id=b");

@@ -1,6 +1,5 @@
-/* images build runs the build script of the recipes beside the source, or of the installed ones.
- * It is the one verb that does not speak to the daemon: images are built into the cache that the
- * daemon reads. */
+/* images build and images import run the scripts of those names beside the recipes: of the source, or of the
+ * installation. They do not speak to the daemon: images are made in the cache that the daemon reads. */
 #include "cli/output.h"
 #include "cli/verbs.h"
 
@@ -24,7 +23,7 @@ static const struct column columns[] = {
     { NULL, NULL },
 };
 
-/* --- Building --------------------------------------------------------------------------------- */
+/* --- Scripts ---------------------------------------------------------------------------------- */
 
 /* Whether this program lies in the build directory it was compiled in. */
 static bool is_uninstalled(void)
@@ -38,14 +37,14 @@ static bool is_uninstalled(void)
     return strncmp(path, DESKFARM_BUILD_DIR, n_build) == 0 && path[n_build] == '/';
 }
 
-/* The script in the directory that DESKFARM_IMAGES_DIR names, of the source, or of the
+/* A script in the directory that DESKFARM_IMAGES_DIR names, of the source, or of the
  * installation. */
-static char *find_script(void)
+static char *find_script(const char *name)
 {
     const char *dir = getenv("DESKFARM_IMAGES_DIR");
     if (!dir || !*dir)
         dir = is_uninstalled() ? DESKFARM_SOURCE_DIR "/images" : DESKFARM_SHARE_DIR "/images";
-    return fs_join(dir, "build");
+    return fs_join(dir, name);
 }
 
 struct build {
@@ -91,6 +90,14 @@ static int run_script(struct cli *cli, const char *const *argv)
     return cli_fail(cli, CLI_FAILED, "build_failed", "%s ended with %s", argv[0], text);
 }
 
+static int fail_without_script(struct cli *cli, const char *script)
+{
+    return cli_fail(cli, CLI_FAILED, "not_found", "%s is not there; set DESKFARM_IMAGES_DIR to the recipes' directory",
+                    script ? script : "images/");
+}
+
+/* --- Building --------------------------------------------------------------------------------- */
+
 static int run_build(struct cli *cli, struct request *request)
 {
     const json_t *words = json_object_get(request->own, "words");
@@ -98,13 +105,11 @@ static int run_build(struct cli *cli, struct request *request)
     if (json_array_size(words) != 1)
         return cli_fail(cli, CLI_USAGE, "missing_field",
                         "name one image: deskfarm images build NAME");
-    auto_free char *script = find_script();
+    auto_free char *script = find_script("build");
     const char *argv[] = { script, json_string_value(json_array_get(words, 0)),
                            cache ? "--cache" : NULL, cache, NULL };
     if (!script || access(script, X_OK) < 0)
-        return cli_fail(cli, CLI_FAILED, "not_found",
-                        "%s is not there; set DESKFARM_IMAGES_DIR to the recipes' directory",
-                        script ? script : "images/build");
+        return fail_without_script(cli, script);
     return run_script(cli, argv);
 }
 
@@ -112,6 +117,55 @@ static const struct flag build_flags[] = {
     { .name = "cache", .value = "DIR", .text = "The image cache; default: as for deskfarmd." },
     { .name = NULL },
 };
+
+/* --- Importing -------------------------------------------------------------------------------- */
+
+static const struct flag import_flags[] = {
+    { .name = "name", .value = "NAME", .text = "What the image is called." },
+    { .name = "format", .value = "FORMAT", .text = "qcow2, raw, vmdk, vdi, vhdx, vhd or iso; default: what its first bytes say." },
+    { .name = "profile", .value = "PROFILE", .text = "Kind of machine: generic (default), linux or windows." },
+    { .name = "firmware", .value = "FIRMWARE", .text = "bios, uefi or secure; default: the profile's." },
+    { .name = "disk-gib", .value = "N", .text = "Size of the guest's disk; default: the file's own, beside an ISO 32, of windows 64." },
+    { .name = "memory-mib", .value = "N", .text = "Default memory (2048)." },
+    { .name = "cpus", .value = "N", .text = "Default number of processors (2)." },
+    { .name = "width", .value = "PIXELS", .text = "Default width of the screen (1280)." },
+    { .name = "height", .value = "PIXELS", .text = "Default height (800)." },
+    { .name = "agent", .value = "AGENT", .text = "deskfarm, qemu, none, or any (default): what answers in the guest." },
+    { .name = "disk-bus", .value = "BUS", .text = "virtio, ahci or nvme; default: the profile's, as for the next." },
+    { .name = "display", .value = "DISPLAY", .text = "virtio or vga." },
+    { .name = "input", .value = "INPUT", .text = "virtio or usb." },
+    { .name = "network-card", .value = "CARD", .text = "virtio or e1000e." },
+    { .name = "tpm", .value = "true|false", .text = "Whether it has a TPM 2.0." },
+    { .name = "cache", .value = "DIR", .text = "The image cache; default: as for deskfarmd." },
+    { .name = NULL },
+};
+
+/* The script knows what each may be. */
+static int run_import(struct cli *cli, struct request *request)
+{
+    const json_t *words = json_object_get(request->own, "words");
+    const char *argv[2 + 2 * ARRAY_LEN(import_flags) + 1] = { NULL };
+    auto_free char *script = find_script("import");
+    auto_buf struct buf options = BUF_INIT;
+    size_t n = 2;
+    if (json_array_size(words) != 1 || !request_own(request, "name"))
+        return cli_fail(cli, CLI_USAGE, "missing_field", "name one file: deskfarm images import FILE --name NAME");
+    if (!script || access(script, X_OK) < 0)
+        return fail_without_script(cli, script);
+    argv[0] = script;
+    argv[1] = json_string_value(json_array_get(words, 0));
+    for (size_t i = 0; import_flags[i].name; i++)
+        buf_printf(&options, "--%s%c", import_flags[i].name, 0);
+    const char *option = buf_str(&options);
+    for (size_t i = 0; import_flags[i].name && !options.failed; option += strlen(option) + 1, i++) {
+        const char *value = request_own(request, import_flags[i].name);
+        if (!value)
+            continue;
+        argv[n++] = option;
+        argv[n++] = value;
+    }
+    return run_script(cli, argv);
+}
 
 const struct verb verb_images_list = {
     .name = "images list",
@@ -130,4 +184,20 @@ const struct verb verb_images_build = {
     .text = "Runs on this host, not through the daemon. Prints the image's directory; the steps\n"
             "go to standard error. An image that is there already costs nothing.\n"
             "DESKFARM_IMAGES_DIR names another directory of recipes.\n",
+};
+
+const struct verb verb_images_import = {
+    .name = "images import",
+    .usage = "FILE --name NAME",
+    .take = request_take_words,
+    .flags = import_flags,
+    .run = run_import,
+    .summary = "Makes a guest image of a disk or of an ISO.",
+    .text = "A disk (qcow2, raw, vmdk, vdi, vhdx, vhd) is copied into the image. An ISO becomes its CD-ROM, beside\n"
+            "a disk that begins empty: what an installer needs. What kind of file it is, its first bytes\n"
+            "say, or --format; a raw disk without a boot sector needs --format raw. A file that is cut\n"
+            "or that names other files (a snapshot, a description of extents) is refused.\n"
+            "\n"
+            "Runs on this host, not through the daemon. Prints the image's directory; the steps go to\n"
+            "standard error. The same file with the same options costs nothing a second time.\n",
 };

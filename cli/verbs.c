@@ -48,6 +48,7 @@ const struct verb *const verbs[] = {
     &verb_keys_rm,
     &verb_images_list,
     &verb_images_build,
+    &verb_images_import,
     &verb_info,
     &verb_drain,
     &verb_mcp,

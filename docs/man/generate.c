@@ -127,7 +127,7 @@ static void write_deskfarm(void)
     fputs(".SH ENVIRONMENT\n", out);
     put_term("DESKFARM_URL", "The daemon, as in `--url`.");
     put_term("DESKFARM_API_KEY", "The API key, as in `--key`.");
-    put_term("DESKFARM_IMAGES_DIR", "Where `images build` finds the recipes.");
+    put_term("DESKFARM_IMAGES_DIR", "Where `images build` and `images import` find the recipes.");
     fputs(".SH FILES\n", out);
     put_term("$XDG_CONFIG_HOME/deskfarm/key",
              "The API key when none is given; default directory ~/.config.");

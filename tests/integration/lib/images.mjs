@@ -31,12 +31,13 @@ export class OwnCache {
     }
 }
 
-/** A floppy's worth of FAT with files, of which a UEFI boots EFI/BOOT/BOOTX64.EFI. files: place to path. */
+/** A FAT with files and 2 MiB beside them, of which a UEFI boots EFI/BOOT/BOOTX64.EFI. files: place to path. */
 export function makeFat(image, files) {
     const mtools = (tool, ...args) => execFileSync(tool, ['-i', image, ...args]);
+    const mib = Object.values(files).reduce((sum, file) => sum + Math.ceil(fs.statSync(file).size / 2 ** 20), 2);
     fs.writeFileSync(image, '');
-    fs.truncateSync(image, 2880 * 1024);
-    mtools('mformat', '-f', '2880', '::');
+    fs.truncateSync(image, mib * 2 ** 20);
+    mtools('mformat', '-T', `${mib * 2048}`, '-h', '16', '-s', '32', '::');
     mtools('mmd', '::/EFI', '::/EFI/BOOT');
     for (const [to, from] of Object.entries(files))
         mtools('mcopy', from, `::/${to}`);

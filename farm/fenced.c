@@ -7,9 +7,7 @@
 #include "hypervisor/jailed.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 #define WORDS_BYTES 16384
 
@@ -21,15 +19,6 @@ struct fenced {
     void (*on_exit)(void *data);
     void *data;
 };
-
-static int create_words(const char *what, struct error *err)
-{
-    auto_fd int fd = memfd_create("deskfarm-words", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || ftruncate(fd, WORDS_BYTES) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-        return error_errno(err, errno, "starting the %s", what);
-    return steal_fd(&fd);
-}
 
 struct fenced *fenced_free(struct fenced *self)
 {
@@ -71,7 +60,7 @@ static int start(struct fenced *self, const struct fenced_spec *spec, struct err
         return error_set(err, ERROR_UNSUPPORTED, "%s is not where it was installed", spec->name);
     if (spec->n_binds > FENCED_BINDS_MAX)
         return error_set(err, ERROR_INTERNAL, "too much to show in a jail");
-    self->words_fd = create_words(spec->what, err);
+    self->words_fd = guest_files_new_words(WORDS_BYTES, err);
     if (self->words_fd < 0)
         return self->words_fd;
     snprintf(inside, sizeof inside, "/usr/bin/%s", spec->name);

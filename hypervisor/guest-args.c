@@ -259,6 +259,8 @@ static void add_network(const struct machine_spec *spec, struct argv *out)
               spec->shape.card == CARD_E1000E ? "e1000e" : "virtio-net-pci", spec->mac);
 }
 
+/* tpm-tis and not tpm-crb, and no interface for wishes to the firmware: the memory of those two is in no device
+ * state. */
 static void add_tpm(const struct machine_spec *spec, struct argv *out)
 {
     if (!spec->shape.has_tpm)
@@ -267,7 +269,7 @@ static void add_tpm(const struct machine_spec *spec, struct argv *out)
     argv_addf(out, "socket,id=tpm,fd=%d", GUEST_FD_TPM);
     argv_add(out, "-tpmdev");
     argv_add(out, "emulator,id=tpm,chardev=tpm");
-    add_device(out, "tpm-crb,id=tpm,tpmdev=tpm");
+    add_device(out, "tpm-tis,id=tpm,tpmdev=tpm,ppi=off");
 }
 
 void guest_args(const struct machine_spec *spec, const char *qemu, struct argv *out)

@@ -15,13 +15,11 @@
 
 _Static_assert(GUEST_FD_COUNT == 13, "GUEST_FILES_INIT has one -1 per descriptor");
 
-/* Sealed against growth, so a QEMU that floods standard error gets EPERM and fills nothing. */
-static int create_words(struct error *err)
+int guest_files_new_words(int64_t bytes, struct error *err)
 {
     auto_fd int fd = memfd_create("deskfarm-words", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || ftruncate(fd, GUEST_WORDS_BYTES) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-        return error_errno(err, errno, "creating the place for QEMU's words");
+    if (fd < 0 || ftruncate(fd, bytes) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+        return error_errno(err, errno, "creating the place for a process's words");
     return steal_fd(&fd);
 }
 
@@ -95,7 +93,7 @@ static int open_flash(const struct machine_spec *spec, struct error *err)
 int guest_files_open(struct guest_files *self, const struct machine_spec *spec, const char *dir,
                      struct error *err)
 {
-    int fd = create_words(err);
+    int fd = guest_files_new_words(GUEST_WORDS_BYTES, err);
     if (fd < 0)
         return fd;
     self->fds[GUEST_FD_STDERR] = fd;

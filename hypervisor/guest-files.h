@@ -25,6 +25,9 @@ void guest_files_close(struct guest_files *self);
 /* Fills at most GUEST_FD_COUNT rows; returns their number. */
 size_t guest_files_rows(const struct guest_files *self, struct process_fd *rows);
 
+/* A memfd for a process's standard error, close-on-exec. Sealed against growth, so one that floods it gets EPERM and
+ * fills nothing. */
+int guest_files_new_words(int64_t bytes, struct error *err);
 /* Reads the words back: the last lines that fit, control characters replaced by spaces, lines
  * joined with "; ". Invalid UTF-8 becomes '?'. */
 void guest_files_words(int words_fd, char *out, size_t size);

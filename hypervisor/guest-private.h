@@ -6,6 +6,7 @@
 #include "hypervisor/guest.h"
 #include "hypervisor/jailed.h"
 #include "hypervisor/ram-layer.h"
+#include "hypervisor/tpm.h"
 
 #define GUEST_OVERLAYS_MAX 64 /* that one QEMU has open, of those that saves froze */
 
@@ -30,6 +31,7 @@ struct guest {
     struct jailed *jailed;
     struct qmp *qmp;
     struct net *net;
+    struct tpm *tpm;           /* NULL: it has none, or has lost it */
     int qmp_listen_fd, ram_fd, words_fd;
     struct timer *timer;       /* start limit, then steps of the power-off */
     struct timer *reconnect_timer;
@@ -45,6 +47,7 @@ struct guest {
     bool is_restored;          /* its RAM is private, above a sealed memfd */
     bool is_waiting;           /* for its state */
     bool cannot_save;          /* a device of it has no state that could be saved */
+    bool has_lost_tpm;         /* and with that the state of it */
     bool was_ready, is_up, is_stop_wanted, is_powered_off, is_quit_sent, is_disk_pending, is_freed,
         is_adopted;
 };
@@ -59,6 +62,7 @@ void guest_await_qmp(struct guest *self);
 /* Ends a guest that has no process yet, in the next turn. err NULL: it was stopped as asked. */
 void guest_end_early(struct guest *self, const struct error *err);
 void guest_handle_jail_exit(void *data, int status, const struct error *err);
+void guest_handle_tpm_end(void *data, const char *why);
 void guest_handle_net_change(void *data, bool is_up, const char *why);
 /* The guest is being freed: no answer follows. */
 void save_cut_off(struct save *self);

@@ -67,6 +67,9 @@ static int launch(struct guest *self, struct error *err)
 {
     struct guest_files files = GUEST_FILES_INIT;
     int r = guest_files_open(&files, &self->spec, self->dir, err);
+    if (r == 0 && self->spec.shape.has_tpm)
+        r = tpm_start(&self->tpm, &files.fds[GUEST_FD_TPM], self->host->loop, self->name, self->uid,
+                      guest_handle_tpm_end, self, err);
     if (r == 0)
         r = spawn(self, &files, err);
     if (r == 0) {
@@ -237,6 +240,10 @@ json_t *guest_identity(const struct guest *self)
                                (json_int_t)self->beside[1], "cannot_save", self->cannot_save);
     if (object && self->net)
         json_object_set_new(object, "net", net_identity(self->net));
+    if (object && self->tpm)
+        json_object_set_new(object, "tpm", tpm_identity(self->tpm));
+    if (object && self->has_lost_tpm)
+        json_object_set_new(object, "lost_tpm", json_true());
     return object;
 }
 
@@ -291,6 +298,9 @@ int guest_adopt(struct guest **ret, const struct guest_host *host, const json_t 
     if (self->network != MACHINE_NETWORK_NONE && net)
         net_adopt(&self->net, host->loop, &config, net, guest_handle_net_change, self,
                   NULL);
+    const json_t *tpm = json_object_get(identity, "tpm");
+    self->has_lost_tpm = json_get_bool(identity, "lost_tpm", false) ||
+                         (tpm && tpm_adopt(&self->tpm, host->loop, tpm, guest_handle_tpm_end, self, NULL) < 0);
     guest_await_qmp(self);
     *ret = self;
     return 0;

@@ -70,6 +70,7 @@ static void finish(struct guest *self, int status)
     if (self->net)
         net_stop(self->net);
     self->net = net_free(self->net);
+    self->tpm = tpm_end(self->tpm);
     self->qmp = qmp_free(self->qmp);
     if (self->restore)
         end_restore(self, status);
@@ -129,6 +130,20 @@ void guest_open_network(struct guest *self)
     struct error err;
     if (net_new(&self->net, self->host->loop, &config, guest_handle_net_change, self, &err) < 0)
         log_debug("%s: %s", self->name, err.message);
+}
+
+/* --- The TPM ---------------------------------------------------------------------------------- */
+
+/* The guest goes on with a TPM that fails, as a machine would. */
+void guest_handle_tpm_end(void *data, const char *why)
+{
+    struct guest *self = data;
+    self->tpm = tpm_free(self->tpm);
+    self->has_lost_tpm = true;
+    if (*why)
+        log_warn("%s: %s", self->name, why);
+    if (*why && !self->was_ready && !self->failure.is_set)
+        error_set(&self->failure, ERROR_GUEST_FAILED, "starting QEMU: %s", why);
 }
 
 /* --- QMP ------------------------------------------------------------------------------------- */
@@ -400,6 +415,7 @@ struct guest *guest_free(struct guest *self)
         restore_cut_off(self->restore);
     self->save = NULL;
     self->net = net_free(self->net);
+    self->tpm = tpm_free(self->tpm);
     self->qmp = qmp_free(self->qmp);
     self->jailed = jailed_free(self->jailed);
     self->timer = timer_free(self->timer);

@@ -112,6 +112,12 @@ static void show_files(const struct jail_spec *spec, struct argv *out)
         argv_add(out, "--dir"); /* passt moves its root to an empty file system made there */
         argv_add(out, "/tmp");
     }
+    if (spec->scratch) {
+        argv_add(out, "--size");
+        argv_addf(out, "%d", JAIL_SCRATCH_BYTES);
+        argv_add(out, "--tmpfs");
+        argv_add(out, spec->scratch);
+    }
     if (spec->resolv_fd) {
         argv_add(out, "--ro-bind-data");
         argv_addf(out, "%d", spec->resolv_fd);

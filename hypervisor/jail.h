@@ -17,6 +17,8 @@
 /* A helper beside a guest has the guest's uid plus this. */
 #define JAIL_UID_HELPER JAIL_UID_COUNT
 
+#define JAIL_SCRATCH_BYTES (4 << 20)
+
 struct jail_bind {
     const char *from; /* host path */
     const char *to;   /* path inside */
@@ -29,6 +31,7 @@ struct jail_spec {
     bool for_network; /* keeps the host's network and may make namespaces: for pasta and passt */
     bool is_bare;     /* shows the shared libraries and binds, and nothing else */
     const char *tun;  /* device node to show in place of the host's /dev/net/tun; NULL: that one */
+    const char *scratch; /* an empty directory in memory that the program may write, at most JAIL_SCRATCH_BYTES; NULL: none */
     int resolv_fd;    /* for_network: contents of /etc/resolv.conf; 0: no such file */
     int info_fd;      /* bwrap writes {"child-pid":…} here; < 0: nowhere */
     int block_fd;     /* the program starts when this has a byte to read or ends; < 0: at once */

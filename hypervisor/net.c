@@ -225,15 +225,6 @@ static void chain_args(const struct net *self, struct argv *out)
 
 /* --- Running --------------------------------------------------------------------------------- */
 
-static int create_words(void)
-{
-    auto_fd int fd = memfd_create("deskfarm-net-words", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || ftruncate(fd, WORDS_BYTES) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-        return -errno;
-    return steal_fd(&fd);
-}
-
 static void handle_started(void *data)
 {
     struct net *self = data;
@@ -290,7 +281,7 @@ static int start_chain(struct net *self, struct error *err)
         return sock;
     fcntl(sock, F_SETFL, 0); /* passt wants it blocking */
     util_close_ptr(&self->words_fd);
-    self->words_fd = create_words();
+    self->words_fd = guest_files_new_words(WORDS_BYTES, NULL);
 
     auto_argv struct argv argv = ARGV_INIT;
     chain_args(self, &argv);

@@ -126,9 +126,9 @@ int profile_check_host(const struct machine_shape *self, struct error *err)
     const char *file = self->firmware == FIRMWARE_UEFI     ? PROFILE_OVMF
                        : self->firmware == FIRMWARE_SECURE ? PROFILE_OVMF_SECURE
                                                            : NULL;
-    if (self->has_tpm)
-        return error_set(err, ERROR_UNSUPPORTED, "a TPM cannot be given yet: set \"tpm\" to false in the image.json of an "
-                         "image that does without");
+    if (self->has_tpm && access(PROFILE_SWTPM, X_OK) < 0)
+        return error_set(err, ERROR_NOT_READY, "this machine has a TPM, and %s is missing: install the package swtpm",
+                         PROFILE_SWTPM);
     if (!file || access(file, R_OK) == 0)
         return 0;
     return error_set(err, ERROR_NOT_READY, "this machine boots by UEFI, and %s is missing: install the package ovmf",

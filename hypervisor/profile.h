@@ -57,6 +57,6 @@ bool profile_draws_cursor(const struct machine_shape *self);
 #define PROFILE_OVMF "/usr/share/ovmf/OVMF.fd"
 #define PROFILE_OVMF_SECURE "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
 #define PROFILE_OVMF_VARS "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"
-/* not_ready, naming the package, when the firmware is not installed; unsupported with a TPM, which nobody
- * starts yet. */
+#define PROFILE_SWTPM "/usr/bin/swtpm"
+/* not_ready, naming the package, when the firmware or swtpm is not installed. */
 int profile_check_host(const struct machine_shape *self, struct error *err);

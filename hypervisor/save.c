@@ -344,6 +344,8 @@ int guest_save(struct guest *guest, const struct guest_save_params *params, gues
         return error_set(err, ERROR_NOT_READY, "saving the guest: its control connection is not up");
     if (guest->cannot_save)
         return error_set(err, ERROR_UNSUPPORTED, "saving the guest: its disk is an NVMe drive, of which QEMU saves no state");
+    if (guest->has_lost_tpm)
+        return error_set(err, ERROR_GUEST_FAILED, "saving the guest: its TPM is gone, and with it the state of it");
     if (guest->save || guest->is_waiting)
         return error_set(err, ERROR_BUSY, "saving the guest: it is being saved or restored");
     if (rebase_depth(guest) >= GUEST_OVERLAYS_MAX && params->n_layers == 0)

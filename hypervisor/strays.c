@@ -1,7 +1,10 @@
 /* A daemon may die at any moment of a start: before QEMU listens, so that nobody can be asked who it is
  * (guest_end_orphan), or before its pid is in the journal. bwrap goes on without a daemon and starts
- * QEMU. All of them carry QEMU's arguments, and with them the guest's name, which is unique. */
+ * QEMU. All of them carry QEMU's arguments, and with them the guest's name, which is unique. A swtpm that QEMU
+ * has not spoken to has the name in its own. */
 #include "hypervisor/strays.h"
+
+#include "hypervisor/tpm.h"
 
 #include "base/fs.h"
 #include "base/id.h"
@@ -14,22 +17,34 @@
 #include <sys/syscall.h>
 
 #define ARGUMENTS_MAX 131072
-#define NAME_PREFIX "guest="
 
-/* The name behind -name guest= in a list of words that end with NUL each; false: there is none. */
+/* The argument, and what stands before the name in the next one. */
+static const struct mark {
+    const char *argument, *prefix;
+} marks[] = { { "-name", "guest=" }, { "--tpmstate", "dir=" TPM_DIR } };
+
+static bool is_word(const char *at, size_t n, const char *word)
+{
+    return strlen(word) == n && memcmp(at, word, n) == 0;
+}
+
+/* The name behind a mark in a list of words that end with NUL each; false: there is none. */
 static bool find_name(const struct buf *words, char name[ID_MAX])
 {
     const char *end = (const char *)words->data + words->size;
-    bool is_next = false;
+    const struct mark *before = NULL;
     for (const char *at = (const char *)words->data; at < end; at += strnlen(at, (size_t)(end - at)) + 1) {
-        size_t n = strnlen(at, (size_t)(end - at));
-        bool is_it = is_next && n > sizeof NAME_PREFIX - 1 &&
-                     memcmp(at, NAME_PREFIX, sizeof NAME_PREFIX - 1) == 0;
-        if (is_it && n - (sizeof NAME_PREFIX - 1) < ID_MAX) {
-            snprintf(name, ID_MAX, "%.*s", (int)(n - (sizeof NAME_PREFIX - 1)), at + sizeof NAME_PREFIX - 1);
-            return id_is_valid(name);
+        size_t n = strnlen(at, (size_t)(end - at)), skip = before ? strlen(before->prefix) : 0;
+        if (before && n > skip && memcmp(at, before->prefix, skip) == 0) {
+            const char *comma = memchr(at, ',', n);
+            size_t n_name = (comma ? (size_t)(comma - at) : n) - skip;
+            snprintf(name, ID_MAX, "%.*s", (int)MIN(n_name, (size_t)ID_MAX), at + skip);
+            return n_name < ID_MAX && id_is_valid(name);
         }
-        is_next = n == 5 && memcmp(at, "-name", 5) == 0;
+        before = NULL;
+        for (size_t i = 0; i < ARRAY_LEN(marks); i++)
+            if (is_word(at, n, marks[i].argument))
+                before = &marks[i];
     }
     return false;
 }

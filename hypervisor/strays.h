@@ -9,6 +9,6 @@
  * itself, and not what builds its jail. */
 typedef bool (*stray_fn)(void *data, const char *name, pid_t pid, bool is_qemu);
 
-/* Looks at every process of this host whose arguments are those of a guest (-name guest=NAME) and kills
+/* Looks at every process of this host whose arguments are those of a guest (-name guest=NAME; of its swtpm) and kills
  * (SIGKILL, by pidfd) those that is_stray names. Returns their number. Some milliseconds. */
 int strays_end(stray_fn is_stray, void *data);

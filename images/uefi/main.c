@@ -119,6 +119,12 @@ static BOOLEAN read_pcr(const char *line)
     return tpm_read((UINT32)number(line, "pcr", 0));
 }
 
+static BOOLEAN read_resets(const char *line)
+{
+    (void)line;
+    return tpm_read_resets();
+}
+
 static BOOLEAN extend_pcr(const char *line)
 {
     return tpm_extend((UINT32)number(line, "pcr", 0), (UINT8)number(line, "byte", 0));
@@ -146,7 +152,8 @@ static const struct {
     { "held", greet, hid_report_held },                                 { "disks", greet, disk_report },
     { "read", read_block, disk_report_crc },                            { "write", fill_block, disk_report_crc },
     { "pcr", read_pcr, tpm_report_pcr },                                { "extend", extend_pcr, tpm_report_pcr },
-    { "reboot", reboot, NULL },                                         { "poweroff", power_off, NULL },
+    { "resets", read_resets, tpm_report_resets },                       { "reboot", reboot, NULL },
+    { "poweroff", power_off, NULL },
 };
 
 /* Every line that is an object is answered once. */

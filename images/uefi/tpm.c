@@ -7,7 +7,8 @@
 #include <efilib.h>
 
 enum { DIGEST = 32, PCRS = 24, COMMAND_MAX = 80, RESPONSE_MAX = 256, HEADER = 10 };
-enum { ST_NO_SESSIONS = 0x8001, ST_SESSIONS = 0x8002, CC_PCR_READ = 0x17e, CC_PCR_EXTEND = 0x182, ALG_SHA256 = 0x000b };
+enum { ST_NO_SESSIONS = 0x8001, ST_SESSIONS = 0x8002, ALG_SHA256 = 0x000b };
+enum { CC_PCR_READ = 0x17e, CC_READ_CLOCK = 0x181, CC_PCR_EXTEND = 0x182 };
 #define RS_PASSWORD 0x40000009u
 
 struct tcg2 {
@@ -19,6 +20,7 @@ static const EFI_GUID guid = { 0x607f766c, 0x7455, 0x42be, { 0x93, 0x0b, 0xe4, 0
 static UINT8 command[COMMAND_MAX], response[RESPONSE_MAX];
 static UINTN size;
 static char hex[2 * DIGEST + 1];
+static UINT32 resets;
 
 static void put(UINT32 value, UINTN n_bytes)
 {
@@ -89,4 +91,18 @@ BOOLEAN tpm_read(UINT32 pcr)
 void tpm_report_pcr(void)
 {
     report_text("pcr", hex);
+}
+
+BOOLEAN tpm_read_resets(void)
+{
+    begin(ST_NO_SESSIONS, CC_READ_CLOCK);
+    if (!submit())
+        return FALSE;
+    resets = get32(response + HEADER + 16); /* behind two clocks */
+    return TRUE;
+}
+
+void tpm_report_resets(void)
+{
+    report_int("resets", resets);
 }

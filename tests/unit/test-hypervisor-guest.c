@@ -7,7 +7,10 @@
 #include "hypervisor/disk.h"
 #include "hypervisor/jailed.h"
 #include "hypervisor/ram.h"
+#include "hypervisor/save.h"
+#include "hypervisor/tpm.h"
 
+#include <dirent.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -255,6 +258,91 @@ SCENARIO(has_a_network_that_survives_the_daemon)
     guest_kill(f->guest);
     fixture_wait(f, f->has_ended && !process_is_alive(chain));
     process_free(chain);
+}
+
+/* Whether a process has the TPM's directory among its arguments: swtpm, or what builds its jail. */
+static bool has_tpm_process(const char *name)
+{
+    char text[64];
+    bool found = false;
+    snprintf(text, sizeof text, "dir=" TPM_DIR "%s,", name);
+    DIR *proc = opendir("/proc");
+    for (struct dirent *entry; proc && !found && (entry = readdir(proc));) {
+        char path[300];
+        auto_buf struct buf words = BUF_INIT;
+        snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+        if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9' && fs_read(path, 65536, &words, NULL) == 0)
+            found = memmem(words.data, words.size, text, strlen(text)) != NULL;
+    }
+    if (proc)
+        closedir(proc);
+    return found;
+}
+
+static void give_tpm(struct fixture *f)
+{
+    struct error err = { 0 };
+    f->spec.shape.has_tpm = true;
+    if (profile_check_host(&f->spec.shape, &err) == 0)
+        return;
+    fixture_deinit(f);
+    cr_skip_test("%s", err.message);
+}
+
+SCENARIO(has_a_tpm_that_survives_the_daemon_and_ends_behind_qemu)
+{
+    struct error err = { 0 };
+    give_tpm(f);
+    fixture_start_ready(f);
+    auto_json json_t *identity = guest_identity(f->guest);
+    pid_t pid = (pid_t)json_get_int(json_object_get(identity, "tpm"), "pid", 0);
+    cr_assert(gt(int, pid, 1));
+    f->guest = guest_free(f->guest);
+    f->is_ready = false;
+    cr_assert(eq(int, guest_adopt(&f->guest, &f->host, identity, f->dir, &fixture_ops, f, &err), 0), "%s", err.message);
+    fixture_wait(f, f->is_ready);
+    auto_json json_t *again = guest_identity(f->guest);
+    cr_assert_eq(json_equal(identity, again), 1);
+
+    struct process *swtpm = NULL;
+    cr_assert(eq(int, process_adopt(&swtpm, &f->loop, pid, 0, NULL, NULL, &err), 0));
+    kill(guest_pid(f->guest), SIGKILL);
+    fixture_wait(f, f->has_ended && !process_is_alive(swtpm));
+    process_free(swtpm);
+}
+
+SCENARIO(goes_on_without_its_tpm_and_is_not_saved)
+{
+    struct error err = { 0 };
+    struct guest_save_params params = { 0 };
+    give_tpm(f);
+    fixture_start_ready(f);
+    auto_json json_t *identity = guest_identity(f->guest);
+    kill((pid_t)json_get_int(json_object_get(identity, "tpm"), "pid", 0), SIGKILL);
+    for (bool is_told = false; !is_told;) {
+        loop_turn(&f->loop, true);
+        auto_json json_t *now = guest_identity(f->guest);
+        is_told = json_get_bool(now, "lost_tpm", false);
+    }
+    cr_assert(eq(int, guest_get_state(f->guest), GUEST_RUNNING));
+    cr_assert(lt(int, guest_save(f->guest, &params, NULL, NULL, &err), 0));
+    cr_assert(eq(int, err.code, ERROR_GUEST_FAILED));
+    cr_assert_not_null(strstr(err.message, "its TPM is gone"), "%s", err.message);
+    guest_kill(f->guest);
+    fixture_wait(f, f->has_ended);
+}
+
+SCENARIO(leaves_no_tpm_when_it_is_killed_while_it_starts)
+{
+    char name[32];
+    snprintf(name, sizeof name, "sb-tpm-%d", (int)getpid());
+    give_tpm(f);
+    f->spec.name = name;
+    fixture_start(f);
+    guest_kill(f->guest);
+    fixture_wait(f, f->has_ended && !has_tpm_process(name));
+    for (int i = 0; i < 10; i++)
+        loop_turn(&f->loop, false);
 }
 
 SCENARIO(lets_its_memory_be_read_and_written)

@@ -14,6 +14,7 @@
 #include "hypervisor/net.h"
 #include "hypervisor/qmp.h"
 #include "hypervisor/ram.h"
+#include "hypervisor/tpm.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -219,10 +220,12 @@ Test(jail, matches_its_golden_files)
         .n_files_max = 1024, .n_threads_max = 512, .locked_bytes_max = 65536,
         .file_bytes_max = INT64_C(8) << 30,
     };
-    struct jail_spec root = user, kvm = user, network = user;
+    struct jail_spec root = user, kvm = user, network = user, tpm = user;
     root.uid = kvm.uid = network.uid = JAIL_UID_FIRST + 7;
     kvm.with_kvm = true;
     kvm.kvm_gid = 104;
+    tpm.is_bare = true;
+    tpm.scratch = TPM_DIR "sb-golden";
     network.for_network = true;
     network.resolv_fd = 4;
     network.tun = "/state/sandboxes/sb-golden/tun";
@@ -230,12 +233,19 @@ Test(jail, matches_its_golden_files)
         const struct jail_spec *spec;
         const char *name;
     } rows[] = { { &user, "jail-user" }, { &root, "jail-root" }, { &kvm, "jail-root-kvm" },
-                 { &network, "jail-network" } };
+                 { &network, "jail-network" }, { &tpm, "jail-tpm" } };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         auto_argv struct argv argv = ARGV_INIT;
         jail_args(rows[i].spec, &argv);
         check_golden(&argv, rows[i].name);
     }
+}
+
+Test(tpm, matches_its_golden_file)
+{
+    auto_argv struct argv argv = ARGV_INIT;
+    tpm_args("sb-golden", &argv);
+    check_golden(&argv, "tpm");
 }
 
 /* --- Limits ---------------------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+enum { WORDS_MAX = 64 }; /* of a build */
+
 static const struct column columns[] = {
     { "NAME", "name" },
     { "WIDTH", "width" },
@@ -98,18 +100,34 @@ static int fail_without_script(struct cli *cli, const char *script)
 
 /* --- Building --------------------------------------------------------------------------------- */
 
+/* A recipe that runs a daemon of its own takes the one that was built with this program. */
+static void name_build(void)
+{
+    if (is_uninstalled())
+        setenv("DESKFARM_BUILD", DESKFARM_BUILD_DIR, false);
+}
+
 static int run_build(struct cli *cli, struct request *request)
 {
     const json_t *words = json_object_get(request->own, "words");
     const char *cache = request_own(request, "cache");
-    if (json_array_size(words) != 1)
+    if (json_array_size(words) == 0)
         return cli_fail(cli, CLI_USAGE, "missing_field",
                         "name one image: deskfarm images build NAME");
     auto_free char *script = find_script("build");
-    const char *argv[] = { script, json_string_value(json_array_get(words, 0)),
-                           cache ? "--cache" : NULL, cache, NULL };
+    const char *argv[WORDS_MAX + 4] = { script };
+    size_t n = 1;
+    if (json_array_size(words) > WORDS_MAX)
+        return cli_fail(cli, CLI_USAGE, "bad_value", "more than %d words", WORDS_MAX);
+    for (size_t i = 0; i < json_array_size(words); i++)
+        argv[n++] = json_string_value(json_array_get(words, i));
+    if (cache) {
+        argv[n++] = "--cache";
+        argv[n++] = cache;
+    }
     if (!script || access(script, X_OK) < 0)
         return fail_without_script(cli, script);
+    name_build();
     return run_script(cli, argv);
 }
 
@@ -176,13 +194,14 @@ const struct verb verb_images_list = {
 
 const struct verb verb_images_build = {
     .name = "images build",
-    .usage = "NAME",
-    .take = request_take_words,
+    .usage = "NAME [OPTION...]",
+    .take = request_take_rest,
     .flags = build_flags,
     .run = run_build,
     .summary = "Builds a guest image into the cache.",
     .text = "Runs on this host, not through the daemon. Prints the image's directory; the steps\n"
             "go to standard error. An image that is there already costs nothing.\n"
+            "What follows NAME is the recipe's: deskfarm images build windows --help.\n"
             "DESKFARM_IMAGES_DIR names another directory of recipes.\n",
 };
 

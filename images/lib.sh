@@ -58,14 +58,18 @@ agent_base_files() {
 # Checks and cleaning up
 # ---------------------------------------------------------------------------------------------------
 
-need_tools() {
+need_programs() {
     local tool missing=()
     # An ordinary user's PATH often lacks the directories of mke2fs and its like.
     PATH=$PATH:/usr/sbin:/sbin
-    for tool in mmdebstrap apt-get "$@"; do
+    for tool in "$@"; do
         command -v "$tool" >/dev/null || missing+=("$tool")
     done
     [ ${#missing[@]} = 0 ] || die "these programs are missing: ${missing[*]}"
+}
+
+need_tools() {
+    need_programs mmdebstrap apt-get "$@"
     [ "$(id -u)" = 0 ] && return
     command -v newuidmap >/dev/null || die "newuidmap is missing (package uidmap)"
     grep -q "^$(id -un):" /etc/subuid ||
@@ -96,7 +100,8 @@ remove_tree() {
 # Only called with the lock held: whatever there is belongs to this build or to a dead one.
 remove_unfinished() {
     local path
-    for path in "$cache/images/.$name"-*.tmp.* \
+    # Exactly twelve digits: another image's name may begin with this one.
+    for path in "$cache/images/.$name"-????????????.tmp.* \
         "$(scratch_parent)/deskfarm-scratch-$(id -u)-$name".*; do
         [ -e "$path" ] || continue
         [ -z "${1:-}" ] || say "$1: $path"

@@ -51,7 +51,7 @@ const char *port_read_line(void)
     return NULL;
 }
 
-static void put(const char *text)
+void port_write(const char *text)
 {
     for (; *text; text++) {
         while (!(in(STATUS) & STATUS_MAY_SEND)) {
@@ -63,11 +63,11 @@ static void put(const char *text)
 void report_raw(const char *key, const char *value)
 {
     if (key) {
-        put(",\"");
-        put(key);
-        put("\":");
+        port_write(",\"");
+        port_write(key);
+        port_write("\":");
     }
-    put(value);
+    port_write(value);
 }
 
 void report_int(const char *key, INT64 value)
@@ -92,19 +92,19 @@ void report_bool(const char *key, BOOLEAN value)
 void report_text(const char *key, const char *value)
 {
     report_raw(key, "\"");
-    put(value);
-    put("\"");
+    port_write(value);
+    port_write("\"");
 }
 
 void report_begin(const char *ev)
 {
-    put("{\"ev\":\"");
-    put(ev);
-    put("\"");
+    port_write("{\"ev\":\"");
+    port_write(ev);
+    port_write("\"");
 }
 
 void report_end(void)
 {
     report_int("n", ++count);
-    put("}\n");
+    port_write("}\n");
 }

@@ -7,6 +7,7 @@
 void port_init(void);
 /* The next whole line, or NULL. Valid until the next call. Longer ones are dropped. */
 const char *port_read_line(void);
+void port_write(const char *text);
 
 /* A report is begun, gets fields, and ends: then it goes out with its number "n". Text is not escaped. */
 void report_begin(const char *ev);

@@ -1,0 +1,2 @@
+class Refused(Exception):
+    """Something the user gave cannot be used, or a stage failed: its text is for them."""

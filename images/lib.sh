@@ -110,7 +110,12 @@ remove_unfinished() {
 }
 
 on_exit() {
-    local status=$?
+    local status=$? child
+    # Of a build that was told to end: what still runs writes into what is removed now.
+    for child in $(jobs -p); do
+        kill "$child" 2>/dev/null || true
+        wait "$child" || true
+    done
     if [ $status != 0 ] && [ -s "$log" ]; then
         tail -25 "$log" >&2
         say "$name: the build failed; full log: $log"

@@ -74,14 +74,19 @@ class Farm:
                 self.process.wait()
 
     def add_image(self, name: str, manifest: Dict[str, Any], files: Dict[str, str]) -> None:
-        """An image for this daemon alone. Its files are linked, or copied from another file system."""
+        """An image for this daemon alone. Files are linked; copied from another file system, and when QEMU, which runs
+        as a user of its own, could not read them."""
         path = os.path.join(self.images, name + "-build")
         os.makedirs(path)
         for file, source in files.items():
+            to = os.path.join(path, file)
             try:
-                os.link(source, os.path.join(path, file))
+                if not os.stat(source).st_mode & 0o004:
+                    raise PermissionError
+                os.link(source, to)
             except OSError:
-                subprocess.run(["cp", "--reflink=auto", source, os.path.join(path, file)], check=True)
+                subprocess.run(["cp", "--reflink=auto", source, to], check=True)
+                os.chmod(to, 0o444)
         with open(os.path.join(path, "image.json"), "w", encoding="utf-8") as file:
             json.dump({"name": name, "hash": "build", **manifest}, file, indent=2)
         os.symlink(name + "-build", os.path.join(self.images, name))

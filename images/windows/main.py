@@ -49,7 +49,7 @@ def parse(arguments: List[str]) -> argparse.Namespace:
     add("--height", metavar="N", type=number(600, 8192), default=800, help="(%(default)s)")
     add("--disk-gib", metavar="N", type=number(20, 2048), default=64, help="(%(default)s)")
     add("--cpus", metavar="N", type=number(1, 64), default=4, help="(%(default)s)")
-    add("--memory-mib", metavar="N", metavar="N", type=number(2048, 1 << 20), default=4096, help="(%(default)s)")
+    add("--memory-mib", metavar="N", type=number(2048, 1 << 20), default=4096, help="(%(default)s)")
     add("--display", choices=("vga", "virtio"), default="vga",
         help="vga: firm size, works everywhere; virtio: by its driver, can be resized (%(default)s)")
     add("--firmware", choices=("secure", "uefi"), default="secure", help="with Secure Boot, or without (%(default)s)")
@@ -195,6 +195,7 @@ class Build:
         layers = machine.layers()
         if len(layers) != 1:
             raise Refused(f"the machine has left {len(layers)} disk layers instead of one")
+        os.chmod(layers[0], 0o444)
         return layers[0]
 
     def seal(self, first: str, second: str) -> None:

@@ -23,8 +23,11 @@ take_options() {
 }
 
 build_image() {
-    # Ends when this script is gone, and its machine with it.
-    setpriv --pdeathsig TERM python3 -B "$recipe/main.py" build "$work" "$out" "$hash" "$cache/images/.$name.png" <<<"$plan"
+    # In the background, so that a signal to this script alone is heard (on_exit passes it on); killed, it takes
+    # everything with it.
+    setpriv --pdeathsig TERM python3 -B "$recipe/main.py" build "$work" "$out" "$hash" "$cache/images/.$name.png" \
+        <<<"$plan" &
+    wait $!
 }
 
 write_manifest() {

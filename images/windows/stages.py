@@ -50,6 +50,7 @@ TOLD = {"setup": "Windows Setup runs and has read the answer file", "specialize"
         "logon": "logged on for the first time", "second": "logged on"}
 
 TROUBLES = (
+    ("interactive shell", "the firmware found nothing to start from, or the prompt passed before it was seen"),
     ("no bootable option", "the firmware found nothing to start from"),
     ("language to install", "Setup asks its first question: it did not find the answer file"),
     ("product key", "Setup asks for a product key: give one with --key, or take an evaluation ISO"),
@@ -64,7 +65,7 @@ TROUBLES = (
     ("automatic repair", "Windows does not start and tries to repair itself"),
 )
 PROMPT, PROMPT_KEY, PROMPT_PRESSES = "DVD", "a", 30 # bootmgr opens a menu at Space
-LOOK_S, TELL_S, SLICE_S = 5, 20, 1
+LOOK_S, TELL_S, SLICE_S, PROMPT_SLICE_S = 5, 20, 1, 10
 SHOWN_CHARS = 110
 
 
@@ -116,7 +117,7 @@ class Follower:
             self.look_after(stage)
             if self.is_over(stage):
                 return
-            if is_waiting_for_prompt and self.machine.shows(PROMPT, SLICE_S):
+            if is_waiting_for_prompt and self.machine.shows(PROMPT, PROMPT_SLICE_S):
                 self.answer_prompt()
                 return
             if time.monotonic() > deadline:

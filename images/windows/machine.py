@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import shutil
 import socket
@@ -25,6 +26,7 @@ from refused import Refused  # noqa: E402
 
 START_S, STOP_S, CONSOLE_S = 30, 30, 30
 LINE_MAX = 4096
+ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|[\x00-\x1f]") # of the firmware's terminal
 
 
 def find_program() -> str:
@@ -145,9 +147,16 @@ class Machine:
             self.console = None
         *lines, self.rest = (self.rest + data).split(b"\n")
         self.rest = self.rest[-LINE_MAX:]
-        texts = [line.decode("utf-8", "replace").strip() for line in lines]
+        texts = [self.clean(line) for line in lines]
         self.last_line = next((text for text in reversed(texts) if text), self.last_line)
         return texts
+
+    @staticmethod
+    def clean(line: bytes) -> str:
+        return ESCAPES.sub("", line.decode("utf-8", "replace")).strip()
+
+    def unfinished_line(self) -> str:
+        return self.clean(self.rest)
 
     def status(self) -> Dict[str, Any]:
         """Its state, with what else sandbox_get tells. A death is an error."""
@@ -156,11 +165,6 @@ class Machine:
         if status["state"] == "Failed":
             raise Refused(f"the machine died: {status.get('message') or status.get('reason')}")
         return about
-
-    def shows(self, text: str, seconds: float) -> bool:
-        """Whether the text comes to the screen within so long."""
-        answer = self.ask("/desktop/wait", {"for": "text", "text": text, "max_ms": int(seconds * 1000)})
-        return bool(answer) and answer.get("result") == "found"
 
     def words(self) -> List[str]:
         """The lines on the screen, as far as they can be read."""

@@ -1,9 +1,11 @@
 """The installation as a person follows it: a table of stages, each with a limit, and what is told of them.
 
 Windows is heard on the first serial port, where the answer file and our scripts write "deskfarm WORD …". That works
-in every language of Windows. The screen is read for what a person should know: what it shows now, and pages on which
-Setup waits for an answer that it should have had (known by their English text only; in other languages such a page
-ends in the stage's limit). Only "Press any key to boot from CD or DVD" has no other sign; every language says DVD.
+in every language of Windows. The firmware's console is there too, and with it "Press any key to boot from CD or DVD",
+which says DVD in every language and is read wrong on the screen, in the firmware's letters.
+
+The screen is read for what a person should know: what it shows now, and pages on which Setup waits for an answer that
+it should have had. Those are known by their English text only; in other languages the stage's limit ends such a page.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class Stage:
 
 
 INSTALL = (
-    Stage("firmware", "the firmware starts the Windows ISO", 3, '"Press any key to boot from CD or DVD" on the screen'),
+    Stage("firmware", "the firmware starts the Windows ISO", 3, '"Press any key to boot from CD or DVD" on the console of the firmware'),
     Stage("setup", "Windows Setup copies Windows to the disk", 60,
           'the word "specialize" on the serial port, after the first restart', "specialize"),
     Stage("devices", "Windows sets up its devices and the account", 40,
@@ -50,8 +52,6 @@ TOLD = {"setup": "Windows Setup runs and has read the answer file", "specialize"
         "logon": "logged on for the first time", "second": "logged on"}
 
 TROUBLES = (
-    ("interactive shell", "the firmware found nothing to start from, or the prompt passed before it was seen"),
-    ("no bootable option", "the firmware found nothing to start from"),
     ("language to install", "Setup asks its first question: it did not find the answer file"),
     ("product key", "Setup asks for a product key: give one with --key, or take an evaluation ISO"),
     ("where do you want to install", "Setup asks where to install: it does not see the disk, or cannot use it"),
@@ -64,8 +64,10 @@ TROUBLES = (
     ("ran into a problem and needs to restart", "Windows crashed"),
     ("automatic repair", "Windows does not start and tries to repair itself"),
 )
-PROMPT, PROMPT_KEY, PROMPT_PRESSES = "DVD", "a", 30 # bootmgr opens a menu at Space
-LOOK_S, TELL_S, SLICE_S, PROMPT_SLICE_S = 5, 20, 1, 10
+PROMPT = re.compile(r"[^.\n]*DVD(?!-ROM)") # the firmware names a DVD-ROM before that
+GIVEN_UP = re.compile(r"UEFI Interactive Shell|No bootable option")
+PROMPT_KEY, PROMPT_PRESSES = "a", 5 # bootmgr opens a menu at Space
+LOOK_S, TELL_S, SLICE_S = 5, 20, 1
 SHOWN_CHARS = 110
 
 
@@ -111,20 +113,17 @@ class Follower:
 
     def run(self, stage: Stage) -> None:
         deadline = time.monotonic() + self.limit_s(stage)
-        is_waiting_for_prompt = stage.name == "firmware"
         while True:
-            self.hear(0 if is_waiting_for_prompt else SLICE_S)
+            self.hear(SLICE_S)
             self.look_after(stage)
-            if self.is_over(stage):
-                return
-            if is_waiting_for_prompt and self.machine.shows(PROMPT, PROMPT_SLICE_S):
-                self.answer_prompt()
+            if stage.name == "firmware" and self.answer_prompt() or self.is_over(stage):
                 return
             if time.monotonic() > deadline:
                 raise Refused(f"stage {stage.name} ({stage.text}) took longer than {self.limit_s(stage) / 60:g} min\n"
                               f"  expected: {stage.expected}\n"
                               f"  another limit: --limit {stage.name}=MINUTES")
-            self.look()
+            if stage.name != "firmware": # where nothing may hold up the key
+                self.look()
 
     def is_over(self, stage: Stage) -> bool:
         if stage.name == "firmware":
@@ -140,6 +139,8 @@ class Follower:
 
     def hear(self, seconds: float) -> None:
         for line in self.machine.read_lines(seconds):
+            if GIVEN_UP.search(line):
+                raise Refused("the firmware found nothing to start from, or no key came within the prompt's five seconds")
             said = re.search(r"deskfarm (\w+)\s*(.*)", line)
             if not said:
                 continue
@@ -164,16 +165,16 @@ class Follower:
             raise Refused(f"the machine switched itself off in stage {stage.name} ({stage.text}){without}\n"
                           f"  expected: {stage.expected}")
 
-    def answer_prompt(self) -> None:
-        self.tell(f'"{self.prompt_line()}": pressing a key')
+    def answer_prompt(self) -> bool:
+        """Whether the prompt is there. It has no end of line, and lasts five seconds."""
+        prompt = PROMPT.search(self.machine.unfinished_line())
+        if not prompt:
+            return False
+        self.tell(f'"{prompt[0].strip()}": pressing a key')
         for _ in range(PROMPT_PRESSES):
             self.machine.press(PROMPT_KEY)
             self.hear(SLICE_S)
-            if self.heard or not self.machine.shows(PROMPT, 0):
-                return
-
-    def prompt_line(self) -> str:
-        return next((line for line in reversed(self.machine.words()) if PROMPT in line), PROMPT)
+        return True
 
     def look(self) -> None:
         """Reads the screen now and then: for what to tell, and for a page on which Setup would wait for ever."""
@@ -197,7 +198,7 @@ class Follower:
     @staticmethod
     def summary(words: List[str]) -> str:
         text = " / ".join(line for line in words if len(line) > 2)
-        return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS - 1] + "…"
+        return text if len(text) <= SHOWN_CHARS else "…" + text[1 - SHOWN_CHARS:]
 
     def describe(self) -> str:
         lines = [f"  last on the serial port: {self.machine.last_line or 'nothing'}"]

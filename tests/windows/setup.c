@@ -9,7 +9,7 @@
 
 #include <efilib.h>
 
-enum { CD_BLOCK = 2048, DISK_BLOCK = 512, PROMPT_100NS = 200000000, SECOND_US = 1000000 };
+enum { CD_BLOCK = 2048, DISK_BLOCK = 512, PROMPT_100NS = 50000000, SECOND_US = 1000000 };
 enum { DESCRIPTOR = 16, LABEL_AT = 40, LABEL_CHARS = 32, ROOT_AT = 156, EXTENT_AT = 2, SIZE_AT = 10, NAME_AT = 32 };
 enum { PHASE_COPIED = 1, PHASE_INSTALLED = 2 };
 
@@ -270,10 +270,12 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
     InitializeLib(image, table);
     BS->SetWatchdogTimer(0, 0, 0, NULL);
     BS->HandleProtocol(image, &guid, (void **)&loaded);
+    BOOLEAN is_from_cd = is_cd(loaded->DeviceHandle);
+    /* The prompt is on the firmware's console, and with that on the serial port too. */
+    if (is_from_cd && !is_key_pressed())
+        return EFI_NOT_FOUND;
     take_port();
-    if (is_cd(loaded->DeviceHandle)) {
-        if (!is_key_pressed())
-            return EFI_NOT_FOUND;
+    if (is_from_cd) {
         ST->ConOut->ClearScreen(ST->ConOut);
         print("Windows Setup\r\n");
         first_start(loaded->DeviceHandle);

@@ -112,8 +112,8 @@ def make_medium(path: str, work: str, answer: str, virtio: Iso, version: Version
         virtio.extract(f"{driver}/{version.drivers}/amd64", to)
     if settings["agent"]:
         virtio.extract_file(AGENT, os.path.join(own, "qemu-ga.msi"))
-    run = subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-J", "-joliet-long", "-r", "-V", LABEL, "-o", path,
-                          tree], stdin=subprocess.DEVNULL, capture_output=True, errors="replace")
+    run = subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-iso-level", "3", "-J", "-joliet-long", "-r", "-V",
+                          LABEL, "-o", path, tree], stdin=subprocess.DEVNULL, capture_output=True, errors="replace")
     if run.returncode != 0:
         raise Refused(f"writing the answer medium: {run.stderr.strip()[-300:]}")
     shutil.rmtree(tree)

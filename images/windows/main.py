@@ -39,7 +39,7 @@ def parse(arguments: List[str]) -> argparse.Namespace:
     add("--virtio-win", metavar="FILE", help="virtio-win.iso: drivers and guest agent")
     add("--edition", metavar="NAME", help="index, name or id of the edition (the first known one with a desktop)")
     add("--language", metavar="TAG", help="a language of the ISO, such as de-DE (its default)")
-    add("--keyboard", metavar="TAG", default="en-US", help="keyboard layout: a language, or 0407:00000407 (%(default)s)")
+    add("--keyboard", metavar="TAG", default="en-US", help="layout: a language, or 0407:00000407 (%(default)s)")
     add("--time-zone", metavar="NAME", default="UTC", help="as Windows calls it (%(default)s)")
     add("--key", metavar="KEY", help="product key; an evaluation ISO needs none")
     add("--user", metavar="NAME", default="user", help="the account that is logged on (%(default)s)")

@@ -29,7 +29,8 @@ class Stage:
 
 
 INSTALL = (
-    Stage("firmware", "the firmware starts the Windows ISO", 3, '"Press any key to boot from CD or DVD" on the console of the firmware'),
+    Stage("firmware", "the firmware starts the Windows ISO", 3,
+          '"Press any key to boot from CD or DVD" on the console of the firmware'),
     Stage("setup", "Windows Setup copies Windows to the disk", 60,
           'the word "specialize" on the serial port, after the first restart', "specialize"),
     Stage("devices", "Windows sets up its devices and the account", 40,

@@ -10,7 +10,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Daemon, findProcesses } from './lib/daemon.mjs';
+import { Daemon, buildDir, findProcesses } from './lib/daemon.mjs';
 import { decodePng } from './lib/png.mjs';
 import { eventually } from './lib/wait.mjs';
 import { edition, lacksTools, makeProgram, makeVirtioIso, makeWindowsIso, recipeDir, runBuild, server, startBuild }
@@ -253,6 +253,13 @@ for (const [what, args, expected] of REFUSED) {
 test('an unknown option and an unknown stage are usage errors', options, async () => {
     for (const args of [['--isso', 'x'], ['--limit', 'nothing=3'], ['--limit', 'setup=soon'], ['--width', '1']])
         assert.equal((await plan(args)).code, 2, args.join(' '));
+});
+
+test('the command deskfarm hands the options on', options, () => {
+    const args = ['images', 'build', 'windows', '--iso', versionIso('windows-10'), '--virtio-win', virtio, '--print-dir',
+        '--cache', cache];
+    const out = execFileSync(path.join(buildDir, 'cli/deskfarm'), args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    assert.match(out, /\/images\/windows-10-[0-9a-f]{12}\n$/);
 });
 
 /* --- Whole builds ------------------------------------------------------------------------------------------------ */

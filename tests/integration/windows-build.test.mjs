@@ -321,7 +321,7 @@ test('a stage that takes too long is told with what is on the screen', guestOpti
     assert.equal(out, '');
     assertInOrder(err, /has read the answer file/, /stage setup \(Windows Setup copies .*\) took longer than 0\.15 min/,
         /expected: the word "specialize"/, /--limit setup=MINUTES/, /last on the serial port: deskfarm setup/,
-        /on the screen: .*Copying Windows files \(34%\)/, /screenshot: /);
+        /on the screen: .*Copying Windows files/, /screenshot: /);
     const picture = /screenshot: (.*)/.exec(err)[1];
     assert.ok(decodePng(fs.readFileSync(picture)).width >= 640);
     await assertNothingLeft(own, [path.basename(picture)]);
@@ -348,5 +348,5 @@ test('a build that is killed leaves no machine, and the next one cleans up', gue
     const { code, err } = await runBuild(own, buildArgs(false, '--limit', 'firmware=0.0001'));
     assert.equal(code, 1);
     assert.match(err, /removing what an interrupted build left/);
-    await assertNothingLeft(own);
+    await assertNothingLeft(own, ['.windows-10.png']);
 });

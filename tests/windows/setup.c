@@ -9,7 +9,7 @@
 
 #include <efilib.h>
 
-enum { CD_BLOCK = 2048, DISK_BLOCK = 512, PROMPT_100NS = 50000000, SECOND_US = 1000000 };
+enum { VOLUME_BYTES = 1440 * 1024, CD_BLOCK = 2048, DISK_BLOCK = 512, PROMPT_100NS = 50000000, SECOND_US = 1000000 };
 enum { DESCRIPTOR = 16, LABEL_AT = 40, LABEL_CHARS = 32, ROOT_AT = 156, EXTENT_AT = 2, SIZE_AT = 10, NAME_AT = 32 };
 enum { PHASE_COPIED = 1, PHASE_INSTALLED = 2 };
 
@@ -155,16 +155,16 @@ static void set_phase(UINT8 phase)
     system_disk->FlushBlocks(system_disk);
 }
 
+/* It is a floppy's image; the firmware may think it longer. */
 static BOOLEAN copy_volume(EFI_HANDLE volume)
 {
     EFI_GUID guid = BLOCK_IO_PROTOCOL;
     EFI_BLOCK_IO *io;
     if (EFI_ERROR(BS->HandleProtocol(volume, &guid, (void **)&io)))
         return FALSE;
-    UINTN size = (UINTN)(io->Media->LastBlock + 1) * io->Media->BlockSize;
-    void *data = AllocatePool(size);
-    return data && !EFI_ERROR(io->ReadBlocks(io, io->Media->MediaId, 0, size, data)) &&
-           !EFI_ERROR(system_disk->WriteBlocks(system_disk, system_disk->Media->MediaId, 0, size, data));
+    void *data = AllocatePool(VOLUME_BYTES);
+    return data && !EFI_ERROR(io->ReadBlocks(io, io->Media->MediaId, 0, VOLUME_BYTES, data)) &&
+           !EFI_ERROR(system_disk->WriteBlocks(system_disk, system_disk->Media->MediaId, 0, VOLUME_BYTES, data));
 }
 
 static BOOLEAN has_file(EFI_HANDLE volume, CHAR16 *name)

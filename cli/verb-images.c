@@ -194,14 +194,14 @@ const struct verb verb_images_list = {
 
 const struct verb verb_images_build = {
     .name = "images build",
-    .usage = "NAME [OPTION...]",
+    .usage = "NAME [OPTION…]",
     .take = request_take_rest,
     .flags = build_flags,
     .run = run_build,
     .summary = "Builds a guest image into the cache.",
     .text = "Runs on this host, not through the daemon. Prints the image's directory; the steps\n"
             "go to standard error. An image that is there already costs nothing.\n"
-            "What follows NAME is the recipe's: deskfarm images build windows --help.\n"
+            "What follows NAME is the recipe's: `deskfarm images build windows --help`.\n"
             "DESKFARM_IMAGES_DIR names another directory of recipes.\n",
 };
 

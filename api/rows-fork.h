@@ -41,6 +41,10 @@
         .role = API_ROLE_OPERATOR, .flags = API_IDEMPOTENT, .status = 201, .path_fields = sandbox_path,
         .body = FIELDS{
             { .name = "name", .type = API_STRING, .max = 63, .text = "For readers; need not be unique." },
+            { .name = "freeze", .type = API_BOOLEAN, .fallback = "false",
+              .text = "Whether the guest's agent holds its file systems still meanwhile, so that its disk is "
+                      "whole without its memory. Where that fails the checkpoint is taken all the same, and "
+                      "`freeze_error` says why." },
             END },
         .result = checkpoint_fields,
         .summary = "Keeps what a sandbox is now, to go back to or to fork from.",

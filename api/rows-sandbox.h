@@ -28,6 +28,13 @@
         .result = api_sandbox_fields,
         .summary = "One sandbox.",
     },
+    [API_SANDBOX_GUEST] = {
+        .name = "sandbox_guest", .method = "GET", .path = "/v1/sandboxes/{id}/guest",
+        .role = API_ROLE_VIEWER, .status = 200, .path_fields = sandbox_path,
+        .result = guest_fields,
+        .summary = "What the agent in the guest says of its system, users and network.",
+        .text = "The guest's words, unchecked. What it does not tell is null.",
+    },
     [API_SANDBOX_DELETE] = {
         .name = "sandbox_delete", .method = "DELETE", .path = "/v1/sandboxes/{id}",
         .role = API_ROLE_OPERATOR,

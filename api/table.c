@@ -64,6 +64,48 @@ static const struct api_field sandbox_path[] = {
     END,
 };
 
+static const struct api_field guest_os[] = {
+    { .name = "id", .type = API_STRING, .is_nullable = true, .text = "`debian`, `mswindows`, …" },
+    { .name = "name", .type = API_STRING, .is_nullable = true, .text = "For readers." },
+    { .name = "version", .type = API_STRING, .is_nullable = true, .text = "Of the system." },
+    { .name = "kernel", .type = API_STRING, .is_nullable = true, .text = "Release of its kernel." },
+    { .name = "machine", .type = API_STRING, .is_nullable = true, .text = "`x86_64`." },
+    END,
+};
+
+static const struct api_field guest_user[] = {
+    { .name = "name", .type = API_STRING, .is_nullable = true, .text = "Who is logged in." },
+    { .name = "domain", .type = API_STRING, .is_nullable = true, .text = "Of Windows." },
+    { .name = "since_us", .type = API_INTEGER, .is_nullable = true, .text = "By the guest's clock, since 1970." },
+    END,
+};
+
+static const struct api_field guest_address[] = {
+    { .name = "address", .type = API_STRING, .is_nullable = true, .text = "IPv4 or IPv6." },
+    { .name = "prefix", .type = API_INTEGER, .text = "Length of the network's part." },
+    END,
+};
+
+static const struct api_field guest_interface[] = {
+    { .name = "name", .type = API_STRING, .is_nullable = true, .text = "`eth0`, `Ethernet`." },
+    { .name = "mac", .type = API_STRING, .is_nullable = true, .text = "Its hardware address." },
+    { .name = "addresses", .type = API_ARRAY,
+      .element = &(const struct api_field){ .type = API_OBJECT, .fields = guest_address }, .text = "All it has." },
+    END,
+};
+
+static const struct api_field guest_fields[] = {
+    { .name = "agent", .type = API_STRING, .text = "Who says so: `qemu`." },
+    { .name = "release", .type = API_STRING, .text = "Of that agent." },
+    { .name = "os", .type = API_OBJECT, .is_nullable = true, .fields = guest_os, .text = "The system." },
+    { .name = "hostname", .type = API_STRING, .is_nullable = true, .text = "Its name." },
+    { .name = "users", .type = API_ARRAY, .is_nullable = true,
+      .element = &(const struct api_field){ .type = API_OBJECT, .fields = guest_user }, .text = "Who is logged in." },
+    { .name = "interfaces", .type = API_ARRAY, .is_nullable = true,
+      .element = &(const struct api_field){ .type = API_OBJECT, .fields = guest_interface }, .text = "Of its network." },
+    END,
+};
+
 static const struct api_field checkpoint_path[] = {
     { .name = "id", .type = API_STRING, .is_required = true, .min = 1, .max = 31,
       .text = "Id of the checkpoint." },
@@ -105,6 +147,9 @@ static const struct api_field checkpoint_fields[] = {
     { .name = "pause_ms", .type = API_NUMBER,
       .text = "How long the sandbox stood still; when it is taken." },
     { .name = "total_ms", .type = API_NUMBER, .text = "Until it was stored; when it is taken." },
+    { .name = "frozen", .type = API_BOOLEAN,
+      .text = "Whether the guest's file systems were held still; when it is taken with `freeze`." },
+    { .name = "freeze_error", .type = API_STRING, .text = "Why they were not." },
     END,
 };
 

@@ -19,6 +19,7 @@
     X(SANDBOX_CREATE, sandbox_create)                                                              \
     X(SANDBOX_LIST, sandbox_list)                                                                  \
     X(SANDBOX_GET, sandbox_get)                                                                    \
+    X(SANDBOX_GUEST, sandbox_guest)                                                                \
     X(SANDBOX_DELETE, sandbox_delete)                                                              \
     X(SANDBOX_RENEW, sandbox_renew)                                                                \
     X(SANDBOX_PAUSE, sandbox_pause)                                                                \

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "farm/create.h"
 #include "farm/flatten.h"
+#include "farm/freeze.h"
 #include "farm/leaving.h"
 #include "farm/quota.h"
 #include "farm/recording.h"
@@ -35,6 +36,7 @@ struct fork {
     int n_left;
     bool is_saving, waits; /* for the disk's layers to be merged */
     guest_save_fn saved;
+    struct freeze *freeze; /* NULL: the guest's file systems are not held still */
     int64_t reserved_mib; /* of disk, until the checkpoint is listed */
     struct error err;
     int64_t begin_us;
@@ -58,6 +60,7 @@ static struct fork *fork_new(struct farm *farm, struct sandbox *sandbox, const j
 static void fork_free(struct fork *self)
 {
     list_remove(&self->link);
+    freeze_free(self->freeze);
     checkpoint_unref(self->checkpoint);
     sandbox_unref(self->sandbox);
     json_decref(self->request);
@@ -210,6 +213,8 @@ static void handle_stored(void *data, const struct error *err)
     json_t *result = checkpoint_json(self->checkpoint);
     json_object_set_new(result, "pause_ms", json_real(ms(self->checkpoint->times.pause)));
     json_object_set_new(result, "total_ms", json_real(ms(clock_now_us() - self->begin_us)));
+    if (self->freeze)
+        freeze_json(self->freeze, result);
     snprintf(self->sandbox->lineage.checkpoint, ID_MAX, "%s", self->checkpoint->id);
     recording_event(self->sandbox, "checkpoint", json_pack("{ss ss}", "checkpoint", self->checkpoint->id,
                                                            "name", self->checkpoint->name));
@@ -217,18 +222,41 @@ static void handle_stored(void *data, const struct error *err)
     finish(self, result);
 }
 
-static void handle_saved_to_store(void *data, struct guest_saved *saved, const struct error *err)
+static void store(void *data)
 {
     struct fork *self = data;
-    take(self, saved, err);
-    if (!self->checkpoint) {
-        finish(self, NULL);
-        return;
-    }
     snprintf(self->checkpoint->name, sizeof self->checkpoint->name, "%s",
              json_get_string(self->request, "name", ""));
     farm_stock(self->farm)->n_busy++;
     checkpoint_store(self->checkpoint, handle_stored, self);
+}
+
+static void handle_saved_to_store(void *data, struct guest_saved *saved, const struct error *err)
+{
+    struct fork *self = data;
+    take(self, saved, err);
+    if (!self->checkpoint)
+        finish(self, NULL);
+    else if (self->freeze)
+        freeze_thaw(self->freeze, store, self);
+    else
+        store(self);
+}
+
+static void handle_frozen(void *data)
+{
+    struct fork *self = data;
+    if (save(self, handle_saved_to_store, &self->err) < 0)
+        finish(self, NULL);
+}
+
+static int begin_checkpoint(struct fork *self, struct error *err)
+{
+    if (!json_get_bool(self->request, "freeze", false))
+        return save(self, handle_saved_to_store, err);
+    int r = check_savable(self->sandbox, err);
+    self->freeze = r == 0 ? freeze_new(self->sandbox, handle_frozen, self) : NULL;
+    return r == 0 && !self->freeze ? error_errno(err, ENOMEM, "taking a checkpoint") : r;
 }
 
 int sandbox_checkpoint(struct sandbox *sandbox, const json_t *request, fork_fn done, void *data,
@@ -243,7 +271,7 @@ int sandbox_checkpoint(struct sandbox *sandbox, const json_t *request, fork_fn d
         r = quota_check_checkpoint(sandbox->farm, sandbox, &mib, err);
     self->reserved_mib = mib;
     if (r == 0)
-        r = save(self, handle_saved_to_store, err);
+        r = begin_checkpoint(self, err);
     if (r < 0)
         fork_free(self);
     return r;

@@ -1,7 +1,7 @@
 /* The log is a buffer that is cut back to JOB_LOG_MAX when it is half as long again, so a byte
  * is moved once or less on average and a job holds 1.5 times that at most.
  *
- * Which shell: bash, as callers of this protocol expect, where the guest has one that works. The
+ * Which shell: cmd.exe on Windows; else bash, as callers of this protocol expect, where the guest has one that works. The
  * first command of a sandbox tries that beforehand, and the sandbox remembers. */
 #include "farm/job.h"
 
@@ -40,7 +40,7 @@ struct job {
     int step;            /* next signal of it */
     int64_t started_us, finished_us; /* wall clock */
     int64_t duration_us;
-    int exit_code; /* -1: not known */
+    int64_t exit_code; /* -1: not known */
     char text[ERROR_MESSAGE_MAX];
     struct buf log;
     int64_t log_from; /* where it begins in the output */
@@ -119,14 +119,15 @@ static void keep_result(struct job *self, const json_t *result)
     int64_t signo = json_get_int(result, "signal", 0);
     int64_t status = json_get_int(result, "exit", 0);
     self->duration_us = json_get_int(result, "duration_us", 0);
-    self->exit_code = (int)(signo ? SIGNAL_BASE + CLAMP(signo, 0, 127) : status & 255);
+    /* Of Windows it has 32 bits. */
+    self->exit_code = signo ? SIGNAL_BASE + CLAMP(signo, 0, 127) : CLAMP(status, 0, (int64_t)UINT32_MAX);
     if (json_get_bool(result, "timed_out", false))
         snprintf(self->text, sizeof self->text, "ended because its time was over");
     else if (signo)
         snprintf(self->text, sizeof self->text, "signal %d (%s)", (int)signo,
                  strsignal((int)signo));
     else if (status)
-        snprintf(self->text, sizeof self->text, "exit status %d", self->exit_code);
+        snprintf(self->text, sizeof self->text, "exit status %lld", (long long)self->exit_code);
 }
 
 static void tell_end(struct job *self, const struct error *why)
@@ -139,7 +140,7 @@ static void tell_end(struct job *self, const struct error *why)
     jobs->n_running--;
     jobs->n_background -= self->is_background;
     jobs->n_ended++;
-    recording_event(jobs->sandbox, "exec_ended", json_pack("{ss si}", "id", self->id, "exit", self->exit_code));
+    recording_event(jobs->sandbox, "exec_ended", json_pack("{ss sI}", "id", self->id, "exit", (json_int_t)self->exit_code));
     jobs->log_bytes += self->log.size;
     if (self->timer)
         timer_stop(self->timer);
@@ -273,12 +274,18 @@ static json_t *agent_request(struct job *self, const json_t *request)
 }
 
 /* A command whose shell is not known yet makes that known first. */
-static json_t *next_request(struct job *self)
+static json_t *next_request(struct job *self, const struct agent *agent)
 {
     json_t *argv = json_object_get(self->request, "argv");
     bool is_command = !*json_string_value(json_array_get(argv, 0));
     if (!is_command)
         return json_incref(self->request);
+    if (agent_is_windows(agent)) { /* its cmd.exe */
+        json_t *request = json_copy(self->request);
+        json_object_set(request, "command", json_array_get(argv, 2));
+        json_object_del(request, "argv");
+        return request;
+    }
     if (self->jobs->shell) {
         json_array_set_new(argv, 0, json_string(self->jobs->shell));
         return json_incref(self->request);
@@ -298,7 +305,7 @@ static int call_agent(struct job *self, struct error *err)
     struct agent *agent = sandbox_agent(self->jobs->sandbox, err);
     if (!agent)
         return -1;
-    self->call = agent_call_new(agent, next_request(self), &ops, self, 0);
+    self->call = agent_call_new(agent, next_request(self, agent), &ops, self, 0);
     return self->call ? 0 : error_set(err, ERROR_BUSY, "too much is running in this guest");
 }
 
@@ -392,7 +399,7 @@ bool job_is_background(const struct job *self)
     return self->is_background;
 }
 
-int job_exit_code(const struct job *self)
+int64_t job_exit_code(const struct job *self)
 {
     return self->exit_code;
 }

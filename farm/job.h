@@ -47,8 +47,8 @@ const char *job_id(const struct job *self);
 bool job_is_background(const struct job *self);
 /* As {"id","content","running","exit_code","error","started_at","finished_at"}. */
 json_t *job_status(const struct job *self);
-/* For on_end: the exit status, 128 + n after signal n. */
-int job_exit_code(const struct job *self);
+/* For on_end: the exit status, 128 + n after signal n. On Windows it has 32 bits. */
+int64_t job_exit_code(const struct job *self);
 /* What to tell about an exit that is not 0: "exit status 3", … */
 const char *job_exit_text(const struct job *self);
 int64_t job_duration_us(const struct job *self);

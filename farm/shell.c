@@ -307,6 +307,9 @@ static int open_shell(struct shell *self, const char *cwd, struct error *err)
     struct agent *agent = sandbox_agent(sandbox, err);
     if (!agent)
         return -1;
+    if (agent_takes_whole_input(agent))
+        return error_set(err, ERROR_UNSUPPORTED, "this guest has only the QEMU guest agent, which hands a program its "
+                         "input as a whole: there are commands, and no sessions");
     json_t *env = (json_t *)(uintptr_t)sandbox_env(sandbox);
     json_t *request = json_pack("{s:s,s:[s,s,s],s:b,s:O*}", "op", "exec", "argv", "/bin/sh", "-c",
                                 begin, "stdin", 1, "env", env);

@@ -6,8 +6,10 @@
 
 /* What a backend does for each function of agent.h. */
 struct agent_backend {
+    bool takes_whole_input;
     struct agent *(*free)(struct agent *self);
     bool (*is_ready)(const struct agent *self);
+    bool (*is_windows)(const struct agent *self); /* NULL: it never is */
     void (*restart)(struct agent *self);
     void (*set_paused)(struct agent *self, bool is_paused);
     struct agent_call *(*call_new)(struct agent *self, json_t *request,

@@ -11,6 +11,16 @@ bool agent_is_ready(const struct agent *self)
     return self->backend->is_ready(self);
 }
 
+bool agent_is_windows(const struct agent *self)
+{
+    return self->backend->is_windows && self->backend->is_windows(self);
+}
+
+bool agent_takes_whole_input(const struct agent *self)
+{
+    return self->backend->takes_whole_input;
+}
+
 void agent_restart(struct agent *self)
 {
     self->backend->restart(self);

@@ -41,13 +41,18 @@ int agent_new(struct agent **ret, struct loop *loop, int fd, const struct agent_
               void *data, struct error *err);
 /* The same for a guest that has the QEMU guest agent: fd leads to that one's port. Of the operations
  * it has ping, exec (output comes at the end and has at most 1.5 MB, input goes as a whole, no
- * terminals), read, write, clock and hostname (only asking); the others end with unsupported. The
- * welcome has "backend": "qemu". */
+ * terminals), read, write, clock, hostname (only asking), facts, freeze and thaw; of a Windows guest
+ * also stat, list, mkdir, move, remove, permissions, metrics, desktop.launch and desktop.clipboard.*.
+ * The others end with unsupported. The welcome has "backend": "qemu". */
 int agent_new_qga(struct agent **ret, struct loop *loop, int fd, const struct agent_ops *ops,
                   void *data, struct error *err);
 /* Open calls end inside with cancelled. Takes NULL, returns NULL. */
 struct agent *agent_free(struct agent *self);
 bool agent_is_ready(const struct agent *self);
+/* The guest is Windows: paths, shells and users are otherwise. Known when it is ready. */
+bool agent_is_windows(const struct agent *self);
+/* A program gets its input when all of it is there, and is not heard before it ends. */
+bool agent_takes_whole_input(const struct agent *self);
 /* Begins a new session on the next turn: what runs in the guest without "keep" ends. After the
  * guest was stopped and changed behind the connection's back. */
 void agent_restart(struct agent *self);

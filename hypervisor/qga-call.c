@@ -5,7 +5,8 @@
  * reading a file stops until they are taken.
  *
  * Here: a call's life and its bytes, the table of operations, and the small ones among them.
- * Commands are in qga-exec.c, files in qga-file.c. */
+ * Programs are in qga-run.c, commands in qga-exec.c, files in qga-file.c, facts and freezing in
+ * qga-facts.c. A Windows guest does with scripts what its guest agent lacks. */
 #include "hypervisor/qga-call.h"
 
 #include "base/clock.h"
@@ -31,20 +32,12 @@ static void unref(struct qga_call *self)
     buf_deinit(&self->out[0]);
     buf_deinit(&self->out[1]);
     buf_deinit(&self->in);
+    json_decref(self->facts);
+    free(self->temp);
     free(self);
 }
 
 /* --- Ends ------------------------------------------------------------------------------------ */
-
-void qga_call_signal(struct qga_call *self, const char *name)
-{
-    char pid[24];
-    snprintf(pid, sizeof pid, "%lld", (long long)self->pid);
-    qga_command(self->qga, "guest-exec",
-                json_pack("{s:s, s:[s,s,s,s,s]}", "path", "/bin/sh", "arg", "-c",
-                          "kill -s \"$1\" \"$2\"", "sh", name, pid),
-                NULL, NULL);
-}
 
 /* What it leaves in the guest is put away; its caller is told unless it has gone. */
 void qga_call_end(struct qga_call *self, const json_t *result, const struct error *err)
@@ -61,6 +54,10 @@ void qga_call_end(struct qga_call *self, const json_t *result, const struct erro
     if (self->handle >= 0)
         qga_command(self->qga, "guest-file-close", json_pack("{s:I}", "handle", self->handle), NULL,
                     NULL);
+    if (self->temp)
+        qga_file_clean(self);
+    if (self->wants_thaw)
+        qga_thaw(self->qga);
     if (ops && ops->on_end)
         ops->on_end(self->data, result, err);
     unref(self);
@@ -86,6 +83,9 @@ void qga_call_end_all(struct qga *self, const struct error *err)
         struct error one = call->err.is_set ? call->err : *err;
         call->pid = 0; /* nobody can be asked any more */
         call->handle = -1;
+        call->wants_thaw = false;
+        free(call->temp);
+        call->temp = NULL;
         qga_call_end(call, NULL, &one);
     }
 }
@@ -250,29 +250,76 @@ static void clock_begin(struct qga_call *self)
 /* --- The table ------------------------------------------------------------------------------- */
 
 static const struct op ops_table[] = {
-    { "ping", "guest-ping", ping_begin, NULL, false },
-    { "exec", "guest-exec", qga_exec_begin, qga_exec_go_on, true },
-    { "read", "guest-file-open", qga_file_read, qga_file_read_on, false },
-    { "write", "guest-file-open", qga_file_write, qga_file_write_on, true },
-    { "clock", "guest-get-time", clock_begin, NULL, false },
-    { "hostname", "guest-get-host-name", hostname_begin, NULL, false },
+    { "ping", "guest-ping", QGA_ANYWHERE, ping_begin, NULL, false },
+    { "exec", "guest-exec", QGA_ANYWHERE, qga_exec_begin, qga_exec_go_on, true },
+    { "read", "guest-file-open", QGA_ANYWHERE, qga_file_read, qga_file_read_on, false },
+    { "write", "guest-file-open", QGA_ANYWHERE, qga_file_write, qga_file_write_on, true },
+    { "clock", "guest-get-time", QGA_ANYWHERE, clock_begin, NULL, false },
+    { "hostname", "guest-get-host-name", QGA_ANYWHERE, hostname_begin, NULL, false },
+    { "facts", "guest-info", QGA_ANYWHERE, qga_facts_begin, NULL, false },
+    { "freeze", "guest-fsfreeze-freeze", QGA_ANYWHERE, qga_freeze_begin, NULL, false },
+    { "thaw", "guest-fsfreeze-thaw", QGA_ANYWHERE, qga_thaw_begin, NULL, false },
+    { "stat", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
+    { "list", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
+    { "mkdir", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
+    { "move", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
+    { "remove", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
+    { "permissions", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
+    { "metrics", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
+    { "desktop.launch", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
+    { "desktop.clipboard.get", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
+    { "desktop.clipboard.set", "guest-exec", QGA_WINDOWS, qga_script_begin, qga_script_go_on, true },
 };
+
+static bool can_do(const struct qga *qga, const struct op *op)
+{
+    if (op->where != QGA_ANYWHERE && qga->is_windows != (op->where == QGA_WINDOWS))
+        return false;
+    return qga_has_command(qga, op->needs);
+}
 
 json_t *qga_call_ops(const struct qga *self)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < ARRAY_LEN(ops_table); i++)
-        if (qga_has_command(self, ops_table[i].needs))
+        if (can_do(self, &ops_table[i]))
             json_array_append_new(list, json_string(ops_table[i].name));
     return list;
 }
 
-static const struct op *find_op(const struct qga *qga, const char *name)
+static const struct op *find_op(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(ops_table); i++)
         if (strcmp(ops_table[i].name, name) == 0)
-            return qga_has_command(qga, ops_table[i].needs) ? &ops_table[i] : NULL;
+            return &ops_table[i];
     return NULL;
+}
+
+/* Why that operation is not to be had: a sentence for who asked. */
+static const char *lack(const struct qga *qga, const struct op *op, const char *name)
+{
+    static const struct {
+        const char *name, *why;
+    } table[] = {
+        { "pty", "it has no terminals; a command gets its input as a whole" },
+        { "tar", "it hands output over at the end only, which is no way for archives; files go one by one" },
+        { "tcp", "it makes no connections; what listens in the guest is not reached through it" },
+        { "watch", "it does not tell of changes; list the directory again" },
+        { "search", "it does not search; run a command that does" },
+        { "replace", "it does not edit; read the file and write it" },
+        { "entropy", "it passes no randomness on; the guest has a virtio-rng" },
+        { "reset", "it ends no connections" },
+    };
+    if (op && !qga_has_command(qga, op->needs) && (op->where == QGA_ANYWHERE || qga->is_windows))
+        return "the guest has switched off the command that this needs";
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (strcmp(table[i].name, name) == 0)
+            return table[i].why;
+    if (strncmp(name, "desktop.", 8) == 0)
+        return qga->is_windows ? "of a Windows desktop only programs and the clipboard are reached from within; "
+                                 "what is shown is found on the screen"
+                               : "it knows no desktop; deskfarm-agent and deskfarm-desktop do";
+    return "it cannot do that";
 }
 
 /* --- Time ------------------------------------------------------------------------------------ */
@@ -309,6 +356,7 @@ static void check_call(struct qga_call *self, int64_t now_us)
         self->op->begin(self);
     } else if (self->pid) {
         qga_exec_tick(self, now_us);
+        qga_run_tick(self, now_us);
     }
 }
 
@@ -368,7 +416,8 @@ struct agent_call *qga_call_new(struct agent *agent, json_t *request,
     self->refs = 1;
     self->in.limit = QGA_INPUT_MAX;
     snprintf(self->name, sizeof self->name, "%s", json_get_string(request, "op", "?"));
-    self->op = find_op(qga, self->name);
+    const struct op *op = find_op(self->name);
+    self->op = op && can_do(qga, op) ? op : NULL;
     list_append(&qga->calls, &self->link);
     qga->n_calls++;
     if (qga->is_closed)
@@ -377,7 +426,7 @@ struct agent_call *qga_call_new(struct agent *agent, json_t *request,
         error_set(&self->err, ERROR_NOT_READY, "the guest's agent has not answered yet");
     else if (!self->op)
         error_set(&self->err, ERROR_UNSUPPORTED,
-                  "%s: this guest has only the QEMU guest agent, which cannot do that", self->name);
+                  "%s: this guest has only the QEMU guest agent: %s", self->name, lack(qga, op, self->name));
     defer_request(qga->defer);
     return &self->call;
 }
@@ -428,8 +477,7 @@ int qga_call_control(struct agent_call *call, json_t *word)
         return -EINVAL;
     if (!self->pid || self->result)
         return -EAGAIN;
-    qga_call_signal(self, name);
-    return 0;
+    return qga_call_signal(self, name);
 }
 
 void qga_call_consumed(struct agent_call *call, size_t size)

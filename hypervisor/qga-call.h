@@ -1,8 +1,10 @@
-/* A call on the QEMU guest agent, as the files of its operations see it. Internal to qga-call.c,
- * qga-exec.c and qga-file.c. */
+/* A call on the QEMU guest agent, as the files of its operations see it. Internal to qga-*.c. */
 #pragma once
 
 #include "hypervisor/qga.h"
+
+/* A program has ended; status is what guest-exec-status said. */
+typedef void (*qga_exit_fn)(struct qga_call *call, const json_t *status);
 
 struct qga_call {
     struct agent_call call;
@@ -30,15 +32,26 @@ struct qga_call {
     qga_done_fn next;
 
     int64_t pid, started_us, poll_us, poll_at_us, kill_at_us;
-    bool is_started, is_killed;
+    bool is_started, is_killed, is_wrapped; /* wrapped: by a script, see WINDOWS_NOT_STARTED */
+    void (*on_start)(struct qga_call *self);
+    qga_exit_fn on_exit;
+    qga_done_fn on_script;
     int64_t handle; /* of a file in the guest; -1: none */
     int64_t left, size, n_done;
+    char *temp; /* the file that is being written, until it has its name */
+    bool has_parents;   /* they were made */
+    bool wants_thaw;    /* file systems are being frozen, and nobody is told how that ended */
+    json_t *facts;
+    struct error why; /* the file could not be opened; it is being asked why */
 };
+
+enum qga_where { QGA_ANYWHERE, QGA_LINUX, QGA_WINDOWS };
 
 /* One operation, and how it goes on. */
 struct op {
     const char *name;
     const char *needs; /* a command of the guest agent */
+    enum qga_where where;
     void (*begin)(struct qga_call *self);
     /* Input or room has come; NULL: the operation takes none. */
     void (*go_on)(struct qga_call *self);
@@ -60,10 +73,23 @@ int qga_call_append(struct qga_call *self, int i, const json_t *ret, const char 
 /* Hands out what the caller has room for, and ends the call when result is set and that was all. */
 void qga_call_deliver(struct qga_call *self);
 bool qga_call_is_delivered(const struct qga_call *self, int i);
-/* By its name without SIG, to the process of the call. */
-void qga_call_signal(struct qga_call *self, const char *name);
 /* Whether a word can be given to a program of the guest: not empty, no option, no path. */
 bool qga_call_is_clean(const char *text);
+
+/* --- qga-run.c --------------------------------------------------------------------------------- */
+
+/* Runs a program with what is in the call's input; args (stolen) are those of guest-exec. on_start may be
+ * NULL. */
+void qga_run(struct qga_call *self, json_t *args, void (*on_start)(struct qga_call *self), qga_exit_fn on_exit);
+void qga_run_tick(struct qga_call *self, int64_t now_us);
+/* Runs a script of a Windows guest (hypervisor/windows-script.h): done gets its result, and out[0] what it
+ * sent. The call ends when there is no such script. */
+void qga_script(struct qga_call *self, const char *op, const json_t *request, qga_done_fn done);
+/* An operation that is one script. */
+void qga_script_begin(struct qga_call *self);
+void qga_script_go_on(struct qga_call *self);
+/* By its name without SIG, to the process of the call. -EINVAL: the guest knows none of that name. */
+int qga_call_signal(struct qga_call *self, const char *name);
 
 /* --- qga-exec.c -------------------------------------------------------------------------------- */
 
@@ -77,3 +103,11 @@ void qga_file_read(struct qga_call *self);
 void qga_file_read_on(struct qga_call *self);
 void qga_file_write(struct qga_call *self);
 void qga_file_write_on(struct qga_call *self);
+/* The call has ended: what was written of a file without a name goes. */
+void qga_file_clean(struct qga_call *self);
+
+/* --- qga-facts.c ------------------------------------------------------------------------------- */
+
+void qga_facts_begin(struct qga_call *self);
+void qga_freeze_begin(struct qga_call *self);
+void qga_thaw_begin(struct qga_call *self);

@@ -1,59 +1,71 @@
 /* Commands by way of the QEMU guest agent.
  *
- * guest-exec captures the output and hands it over at the end, which is asked for with
- * guest-exec-status after 5 ms and then less and less often, up to every 250 ms. Another user and a
- * directory are made with runuser or setpriv and with sh, so they need a Linux guest.
- * Signals go to the process itself, not to what it started. */
+ * On Linux another user and a directory are made with runuser or setpriv and with sh. Signals go to
+ * the process itself, not to what it started. On Windows commands run as the agent's own user, which
+ * is LocalSystem, in session 0; hypervisor/windows-script.h makes what is asked. */
 #include "hypervisor/qga-call.h"
 
 #include "base/clock.h"
+#include "hypervisor/windows-script.h"
+#include "hypervisor/windows.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define POLL_FIRST_US 5000
-#define POLL_MAX_US 250000
+/* --- The end ---------------------------------------------------------------------------------- */
 
-static void handle_status(struct qga_call *self, const json_t *ret, const struct error *err)
+static json_t *number_or_null(const json_t *value)
 {
-    if (!qga_call_take(self, err))
-        return;
-    if (!json_get_bool(ret, "exited", false)) {
-        self->poll_us = MIN(self->poll_us * 3 / 2, (int64_t)POLL_MAX_US);
-        self->poll_at_us = clock_now_us() + self->poll_us;
-        return;
+    return json_is_integer(value) ? json_integer(json_integer_value(value)) : json_null();
+}
+
+/* What ended a process of Windows is its exit status as well: the guest agent calls the numbers of
+ * exceptions (0xc0000005) signals, and none is one. */
+static void set_exit(const struct qga_call *self, const json_t *status, json_t *result)
+{
+    const json_t *code = json_object_get(status, "exitcode"), *signal = json_object_get(status, "signal");
+    if (self->qga->is_windows) {
+        code = json_is_integer(code) ? code : signal;
+        signal = NULL;
     }
-    if (qga_call_append(self, 0, ret, "out-data") < 0 || qga_call_append(self, 1, ret, "err-data") < 0) {
-        self->pid = 0;
+    json_object_set_new(result, "exit", number_or_null(code));
+    json_object_set_new(result, "signal", number_or_null(signal));
+    if (self->qga->is_windows && json_is_integer(code))
+        json_object_set_new(result, "exit", json_integer((uint32_t)json_integer_value(code)));
+}
+
+/* Whether the script that runs a program of Windows could not start it; then the call has ended. */
+static bool could_not_start(struct qga_call *self, const json_t *result)
+{
+    int64_t status = json_get_int(result, "exit", 0);
+    struct error err;
+    if (!self->is_wrapped || (status & ~(int64_t)0xffff) != WINDOWS_NOT_STARTED)
+        return false;
+    agent_guest_error(&err, self->name, windows_error_code(status & 0xffff),
+                      self->out[1].size ? buf_str(&self->out[1]) : "it could not be started");
+    qga_call_end(self, NULL, &err);
+    return true;
+}
+
+static void handle_exit(struct qga_call *self, const json_t *status)
+{
+    if (qga_call_append(self, 0, status, "out-data") < 0 || qga_call_append(self, 1, status, "err-data") < 0) {
         qga_call_fail(self, ERROR_GUEST_FAILED, "the guest's agent answered something else than base64");
         return;
     }
-    const json_t *code = json_object_get(ret, "exitcode"), *signal = json_object_get(ret, "signal");
-    self->result = json_pack("{s:o, s:o, s:b, s:I, s:b}", "exit",
-                             json_is_integer(code) ? json_integer(json_integer_value(code)) : json_null(),
-                             "signal",
-                             json_is_integer(signal) ? json_integer(json_integer_value(signal))
-                                                     : json_null(),
-                             "timed_out", self->is_killed, "duration_us",
-                             (json_int_t)(clock_now_us() - self->started_us), "truncated",
-                             json_get_bool(ret, "out-truncated", false) ||
-                                 json_get_bool(ret, "err-truncated", false));
+    auto_json json_t *result = json_pack("{s:b, s:I, s:b}", "timed_out", self->is_killed, "duration_us",
+                                         (json_int_t)(clock_now_us() - self->started_us), "truncated",
+                                         json_get_bool(status, "out-truncated", false) ||
+                                             json_get_bool(status, "err-truncated", false));
+    set_exit(self, status, result);
+    if (could_not_start(self, result))
+        return;
+    self->result = json_incref(result);
     qga_call_deliver(self);
 }
 
-static void handle_started(struct qga_call *self, const json_t *ret, const struct error *err)
+static void handle_started(struct qga_call *self)
 {
-    if (!qga_call_take(self, err))
-        return;
-    self->pid = json_get_int(ret, "pid", 0);
-    if (self->pid <= 0) {
-        self->pid = 0;
-        qga_call_fail(self, ERROR_GUEST_FAILED, "the guest's agent did not tell a pid");
-        return;
-    }
-    self->started_us = clock_now_us();
-    self->poll_us = POLL_FIRST_US;
-    self->poll_at_us = self->started_us + POLL_FIRST_US;
     int64_t limit_us = json_get_int(self->request, "timeout_us", 0);
     if (limit_us > 0)
         self->kill_at_us = self->started_us + MIN(limit_us, (int64_t)1 << 50);
@@ -61,6 +73,8 @@ static void handle_started(struct qga_call *self, const json_t *ret, const struc
     if (self->ops->on_event && event)
         self->ops->on_event(self->data, event);
 }
+
+/* --- Linux ------------------------------------------------------------------------------------ */
 
 static void add(json_t *list, const char *text)
 {
@@ -153,24 +167,31 @@ static json_t *make_env(const json_t *request)
     return list;
 }
 
-static void start_program(struct qga_call *self)
+static json_t *linux_exec(struct qga_call *self, struct error *err)
 {
-    self->is_started = true;
     json_t *words = make_words(self->request);
     if (!words) {
-        qga_call_fail(self, ERROR_BAD_VALUE, "argv or command, and a user by name, are needed");
-        return;
+        error_set(err, ERROR_BAD_VALUE, "exec: argv or command, and a user by name, are needed");
+        return NULL;
     }
     json_t *path = json_incref(json_array_get(words, 0));
     json_array_remove(words, 0);
-    json_t *args = json_pack("{s:o, s:o, s:o, s:b}", "path", path, "arg", words, "env",
-                             make_env(self->request), "capture-output", 1);
-    if (self->in.size > 0) {
-        auto_buf struct buf text = BUF_INIT;
-        buf_append_base64(&text, self->in.data, self->in.size);
-        json_object_set_new(args, "input-data", json_string(buf_str(&text)));
-    }
-    qga_call_ask(self, "guest-exec", args, handle_started);
+    return json_pack("{s:o, s:o, s:o, s:b}", "path", path, "arg", words, "env", make_env(self->request),
+                     "capture-output", 1);
+}
+
+/* --- Starting --------------------------------------------------------------------------------- */
+
+static void start_program(struct qga_call *self)
+{
+    struct error err = { 0 };
+    json_t *args = self->qga->is_windows ? windows_exec(self->request, &err) : linux_exec(self, &err);
+    self->is_started = true;
+    self->is_wrapped = args && strcmp(json_get_string(args, "path", ""), WINDOWS_POWERSHELL) == 0;
+    if (args)
+        qga_run(self, args, handle_started, handle_exit);
+    else
+        qga_call_end(self, NULL, &err);
 }
 
 void qga_exec_go_on(struct qga_call *self)
@@ -179,27 +200,34 @@ void qga_exec_go_on(struct qga_call *self)
         start_program(self);
 }
 
+/* Why it cannot be had, or NULL. */
+static const char *lack(const struct qga_call *self)
+{
+    const json_t *user = json_object_get(self->request, "user"), *group = json_object_get(self->request, "group");
+    if (json_object_get(self->request, "rlimits"))
+        return "the QEMU guest agent sets no limits";
+    if (self->qga->is_windows && (user || group))
+        return "commands run as LocalSystem on Windows: another user needs that one's password";
+    if (group && !json_is_integer(user))
+        return "the QEMU guest agent sets a group only for a user given by number";
+    return NULL;
+}
+
 void qga_exec_begin(struct qga_call *self)
 {
+    const char *what = lack(self);
     self->has_second = true;
-    bool has_uid = json_is_integer(json_object_get(self->request, "user"));
-    if (json_object_get(self->request, "rlimits") ||
-        (json_object_get(self->request, "group") && !has_uid))
-        qga_call_fail(self, ERROR_UNSUPPORTED,
-             "the QEMU guest agent sets no limits, and a group only for a user given by number");
+    if (what)
+        qga_call_fail(self, ERROR_UNSUPPORTED, what);
     else if (!json_get_bool(self->request, "stdin", false))
         start_program(self);
 }
 
 void qga_exec_tick(struct qga_call *self, int64_t now_us)
 {
-    if (self->kill_at_us && now_us >= self->kill_at_us) {
-        self->kill_at_us = 0;
-        self->is_killed = true;
-        qga_call_signal(self, "KILL");
-    }
-    if (!self->poll_at_us || now_us < self->poll_at_us)
+    if (!self->kill_at_us || now_us < self->kill_at_us)
         return;
-    self->poll_at_us = 0;
-    qga_call_ask(self, "guest-exec-status", json_pack("{s:I}", "pid", (json_int_t)self->pid), handle_status);
+    self->kill_at_us = 0;
+    self->is_killed = true;
+    qga_call_signal(self, "KILL");
 }

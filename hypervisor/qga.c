@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "hypervisor/windows.h"
 
 #include <errno.h>
 #include <string.h>
@@ -31,7 +32,7 @@ struct command {
     json_t *request;
     struct qga_call *call; /* NULL: nobody waits */
     qga_done_fn done;
-    void (*own_done)(struct qga *self, const json_t *ret); /* one of our own */
+    void (*own_done)(struct qga *self, const json_t *ret); /* one of our own; NULL when it failed */
 };
 
 static struct qga *of(const struct agent *agent)
@@ -57,6 +58,7 @@ static void unref(struct qga *self)
     buf_deinit(&self->in);
     buf_deinit(&self->out);
     json_decref(self->info);
+    json_decref(self->os);
     free(self);
 }
 
@@ -76,10 +78,35 @@ static void send_line(struct qga *self, const json_t *request)
     defer_request(self->defer);
 }
 
+/* A frozen guest agent refuses all but these, so the others wait until it is thawed. */
+static void put_freezing_first(struct qga *self)
+{
+    struct command *command;
+    list_for_each(command, &self->commands, link) {
+        if (strncmp(json_get_string(command->request, "execute", ""), "guest-fsfreeze-", 15) != 0)
+            continue;
+        list_remove(&command->link);
+        list_append(self->commands.next, &command->link); /* in front of the first */
+        return;
+    }
+}
+
+static bool may_ask(const struct qga *self)
+{
+    const struct command *first = list_empty(&self->commands) ? NULL
+                                                              : list_first(&self->commands, struct command, link);
+    return first && (!self->is_frozen ||
+                     strncmp(json_get_string(first->request, "execute", ""), "guest-fsfreeze-", 15) == 0);
+}
+
 /* Sends the first in line, if none is on its way. */
 static void ask(struct qga *self)
 {
-    if (!self->is_synced || self->is_asked || list_empty(&self->commands))
+    if (!self->is_synced || self->is_asked)
+        return;
+    if (self->is_frozen)
+        put_freezing_first(self);
+    if (!may_ask(self))
         return;
     struct command *command = list_first(&self->commands, struct command, link);
     self->is_asked = true;
@@ -117,6 +144,29 @@ int qga_command(struct qga *self, const char *name, json_t *args, struct qga_cal
         command->done = done;
     }
     return r;
+}
+
+int qga_own_command(struct qga *self, const char *name, void (*done)(struct qga *self, const json_t *ret))
+{
+    struct command *command;
+    int r = add_command(self, name, NULL, &command);
+    if (r == 0)
+        command->own_done = done;
+    return r;
+}
+
+static void handle_thawed(struct qga *self, const json_t *ret)
+{
+    self->is_frozen = false;
+    if (!ret) /* what it is now is seen at the beginning of a session */
+        self->wants_session = true;
+}
+
+void qga_thaw(struct qga *self)
+{
+    self->is_frozen = true;
+    if (qga_own_command(self, "guest-fsfreeze-thaw", handle_thawed) < 0)
+        self->is_frozen = false;
 }
 
 void qga_drop_commands(struct qga *self, const struct qga_call *call)
@@ -159,7 +209,7 @@ static void close_connection(struct qga *self, const struct error *why)
         self->ops.on_closed(self->data, why);
 }
 
-static void breach(struct qga *self, const char *what)
+void qga_breach(struct qga *self, const char *what)
 {
     struct error err;
     error_set(&err, ERROR_GUEST_FAILED, "the QEMU guest agent: %s", what);
@@ -184,7 +234,7 @@ static void begin_session(struct qga *self)
 {
     bool was_ready = self->is_ready;
     self->is_ready = self->is_synced = self->is_asked = false;
-    self->is_skipping = self->wants_session = false;
+    self->is_skipping = self->wants_session = self->is_frozen = self->was_thawed = false;
     self->in.size = self->in_seen = self->n_noise = self->n_skipped = 0;
     self->out.size = self->out_sent = 0;
     self->sync_wait_us = SYNC_AGAIN_US;
@@ -202,52 +252,38 @@ static void begin_session(struct qga *self)
     unref(self);
 }
 
-static void handle_info(struct qga *self, const json_t *ret)
-{
-    const json_t *commands = json_object_get(ret, "supported_commands");
-    json_decref(self->info);
-    self->info = json_object();
-    for (size_t i = 0; i < json_array_size(commands); i++) {
-        const json_t *command = json_array_get(commands, i);
-        if (json_get_bool(command, "enabled", false))
-            json_object_set_new(self->info, json_get_string(command, "name", ""), json_true());
-    }
-    self->is_ready = true;
-    log_debug("ready");
-    auto_json json_t *welcome = json_pack("{s:s, s:s, s:o}", "backend", "qemu", "release",
-                                          json_get_string(ret, "version", "?"), "ops",
-                                          qga_call_ops(self));
-    if (self->ops.on_ready && welcome)
-        self->ops.on_ready(self->data, welcome);
-}
-
 static void handle_synced(struct qga *self)
 {
-    struct command *command;
     self->is_synced = true;
     self->n_noise = 0;
-    if (add_command(self, "guest-info", NULL, &command) == 0)
-        command->own_done = handle_info;
+    qga_hello(self);
 }
 
 /* --- In -------------------------------------------------------------------------------------- */
 
-static enum error_code code_of(const json_t *error)
+enum error_code qga_text_code(const char *text)
 {
     static const struct {
         const char *text;
         enum error_code code;
     } table[] = {
-        { "No such file", ERROR_NOT_FOUND }, { "Permission denied", ERROR_FORBIDDEN },
+        { "No such file", ERROR_NOT_FOUND }, { "ermission denied", ERROR_FORBIDDEN },
         { "No space left", ERROR_DISK_FULL }, { "Is a directory", ERROR_BAD_VALUE },
+        { "cannot overwrite directory", ERROR_BAD_VALUE }, { "Not a directory", ERROR_NOT_FOUND },
+        { "Read-only file system", ERROR_FORBIDDEN },
+        { "has not been found", ERROR_GUEST_GONE }, /* a handle: the agent was started again */
     };
-    const char *class = json_get_string(error, "class", "");
-    if (strcmp(class, "CommandNotFound") == 0)
-        return ERROR_UNSUPPORTED;
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (strstr(json_get_string(error, "desc", ""), table[i].text))
+        if (strstr(text, table[i].text))
             return table[i].code;
-    return ERROR_GUEST_FAILED;
+    return windows_message_code(text);
+}
+
+static enum error_code code_of(const json_t *error)
+{
+    if (strcmp(json_get_string(error, "class", ""), "CommandNotFound") == 0)
+        return ERROR_UNSUPPORTED;
+    return qga_text_code(json_get_string(error, "desc", ""));
 }
 
 /* Tells who waits for the command that is out, and sends the next. */
@@ -261,10 +297,8 @@ static void answer(struct qga *self, const json_t *ret, const struct error *err)
     command_free(command);
     if (done)
         done(call, ret, err);
-    else if (own_done && ret)
-        own_done(self, ret);
     else if (own_done)
-        breach(self, "it does not tell what it can do");
+        own_done(self, ret);
 }
 
 static void handle_answer(struct qga *self, const json_t *object)
@@ -340,7 +374,7 @@ static void handle_input(struct qga *self)
         self->in.size = self->in_seen = 0;
     }
     if (self->n_noise > AGENT_NOISE_MAX || self->n_skipped > QGA_SKIP_MAX)
-        breach(self, "too much that means nothing");
+        qga_breach(self, "too much that means nothing");
 }
 
 void qga_feed(struct agent *agent, const void *data, size_t size)
@@ -369,7 +403,7 @@ static void read_some(struct qga *self)
         if (n < 0 && at && errno == EAGAIN)
             return;
         if (n <= 0) {
-            breach(self, !at ? "memory is short" : n < 0 ? strerror(errno) : "it is gone");
+            qga_breach(self, !at ? "memory is short" : n < 0 ? strerror(errno) : "it is gone");
             return;
         }
         self->in.size += (size_t)n;
@@ -387,7 +421,7 @@ static void write_out(struct qga *self)
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0) {
-            breach(self, strerror(errno));
+            qga_breach(self, strerror(errno));
             return;
         }
         self->out_sent += (size_t)n;
@@ -440,6 +474,8 @@ static void handle_turn(void *data)
 {
     struct qga *self = data;
     self->refs++;
+    if (!self->is_freed && !self->is_closed)
+        read_some(self); /* after a stall of ours: what has arrived is not late */
     take_turn(self);
     unref(self);
 }
@@ -480,6 +516,11 @@ static bool is_ready(const struct agent *agent)
     return of(agent)->is_ready;
 }
 
+static bool is_windows(const struct agent *agent)
+{
+    return of(agent)->is_ready && of(agent)->is_windows;
+}
+
 static void restart(struct agent *agent)
 {
     struct qga *self = of(agent);
@@ -508,7 +549,7 @@ int agent_new_qga(struct agent **ret, struct loop *loop, int fd, const struct ag
                   void *data, struct error *err)
 {
     static const struct agent_backend backend = {
-        .free = free_qga, .is_ready = is_ready, .restart = restart, .set_paused = set_paused,
+        .takes_whole_input = true, .free = free_qga, .is_ready = is_ready, .is_windows = is_windows, .restart = restart, .set_paused = set_paused,
         .call_new = qga_call_new, .call_write = qga_call_write, .call_eof = qga_call_eof,
         .call_control = qga_call_control, .call_consumed = qga_call_consumed,
         .call_cancel = qga_call_cancel,

@@ -37,6 +37,8 @@ struct qga {
     size_t n_calls;
     struct list commands; /* the first is on its way once is_asked */
     json_t *info;         /* names of the commands that the guest has enabled */
+    json_t *os;           /* what guest-get-osinfo says; NULL: nothing */
+    char release[32];     /* of the guest agent */
     struct buf in, out;
     size_t out_sent, in_seen; /* of in: bytes that hold no line end */
     size_t n_noise, n_skipped;
@@ -45,6 +47,9 @@ struct qga {
     int64_t paused_us;
     bool is_skipping; /* a line that is too long, up to its end */
     bool is_synced, is_ready, is_asked, is_closed, is_freed, wants_session;
+    bool is_windows;
+    bool is_frozen; /* file systems are, or are about to be: only thawing is asked for */
+    bool was_thawed; /* at the beginning of this session */
     int refs;
 };
 
@@ -55,9 +60,22 @@ int qga_command(struct qga *self, const char *name, json_t *args, struct qga_cal
 /* Forgets who waits. */
 void qga_drop_commands(struct qga *self, const struct qga_call *call);
 bool qga_has_command(const struct qga *self, const char *name);
+/* What a guest's message means; guest_failed: not known. */
+enum error_code qga_text_code(const char *text);
+/* Puts a command behind the others for the object itself; ret is NULL when it failed. */
+int qga_own_command(struct qga *self, const char *name, void (*done)(struct qga *self, const json_t *ret));
+/* Ends the connection: the guest breaks the rules. */
+void qga_breach(struct qga *self, const char *what);
+/* Lets the guest write again, behind whatever is under way. */
+void qga_thaw(struct qga *self);
 /* What the socket delivered, and what number the guest must answer; for the fuzz target. */
 void qga_feed(struct agent *self, const void *data, size_t size);
 void qga_set_sync(struct agent *self, int64_t id);
+
+/* --- qga-hello.c: the beginning of a session --------------------------------------------------- */
+
+/* The two ends have found each other: learns who is there, then tells on_ready. */
+void qga_hello(struct qga *self);
 
 /* --- qga-call.c: what the operations of deskfarm-agent are there ------------------------------- */
 

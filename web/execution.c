@@ -133,10 +133,10 @@ static void send_error(struct execution *self, const char *value, const char *te
                                line ? line : json_string("(not UTF-8)")));
 }
 
-void execution_end(struct execution *self, int exit_code, const char *text, int64_t duration_us)
+void execution_end(struct execution *self, int64_t exit_code, const char *text, int64_t duration_us)
 {
-    char value[16];
-    snprintf(value, sizeof value, "%d", exit_code);
+    char value[24];
+    snprintf(value, sizeof value, "%lld", (long long)exit_code);
     flush(self);
     if (exit_code != 0)
         send_error(self, value, text);

@@ -30,5 +30,5 @@ int execution_begin(struct execution *self, const char *id);
 /* stream: AGENT_STDOUT or AGENT_STDERR. */
 void execution_output(struct execution *self, int stream, const uint8_t *bytes, size_t size);
 /* One of these ends it; self is gone and no function of ops runs any more. */
-void execution_end(struct execution *self, int exit_code, const char *text, int64_t duration_us);
+void execution_end(struct execution *self, int64_t exit_code, const char *text, int64_t duration_us);
 void execution_fail(struct execution *self, const struct error *err);

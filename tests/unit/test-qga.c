@@ -109,18 +109,102 @@ static void expect(int64_t value, int64_t wanted)
     cr_assert(eq(long, value, wanted));
 }
 
-static void sync_up(void)
+#define COMMAND(name) "{\"name\": \"" name "\", \"enabled\": true}"
+#define INFO(more)                                                                                \
+    "{\"return\": {\"version\": \"7.2.0\", \"supported_commands\": [" COMMAND("guest-exec") "," \
+    COMMAND("guest-info") "," COMMAND("guest-ping") "," COMMAND("guest-file-open") "," COMMAND("guest-get-time") "," more     \
+    "{\"name\": \"guest-get-host-name\", \"enabled\": false}]}}\n"
+#define WITH_OS COMMAND("guest-get-osinfo") ","
+#define WITH_FREEZE COMMAND("guest-fsfreeze-status") "," COMMAND("guest-fsfreeze-freeze") "," \
+    COMMAND("guest-fsfreeze-thaw") ","
+#define WINDOWS_OS                                                                                 \
+    "{\"return\": {\"id\": \"mswindows\", \"pretty-name\": \"Windows 11 Enterprise\", \"version\": " \
+    "\"Microsoft Windows 11\", \"kernel-release\": \"22631\", \"machine\": \"x86_64\"}}\n"
+
+static void serve_sync(void)
 {
     auto_json json_t *request = hear("guest-sync-delimited");
     answer_sync(request);
-    serve("guest-info", NULL,
-          "{\"return\": {\"version\": \"7.2.0\", \"supported_commands\": ["
-          "{\"name\": \"guest-exec\", \"enabled\": true}, {\"name\": \"guest-ping\", \"enabled\": true},"
-          "{\"name\": \"guest-file-open\", \"enabled\": true},"
-          "{\"name\": \"guest-get-time\", \"enabled\": true},"
-          "{\"name\": \"guest-get-host-name\", \"enabled\": false}]}}\n");
+}
+
+static void wait_ready(void)
+{
     while (n_ready == 0)
         turn();
+}
+
+static void sync_up(void)
+{
+    serve_sync();
+    serve("guest-info", NULL, INFO(""));
+    wait_ready();
+}
+
+/* A new session, in which the guest is Windows. */
+static void become_windows(void)
+{
+    n_ready = 0;
+    agent_restart(agent);
+    serve_sync();
+    serve("guest-info", NULL, INFO(WITH_OS));
+    serve("guest-get-osinfo", NULL, WINDOWS_OS);
+    wait_ready();
+}
+
+/* The bytes of a text in base64 as an answer's member. */
+static void say_exited(int64_t code, const char *out, const char *err)
+{
+    auto_buf struct buf line = BUF_INIT;
+    buf_printf(&line, "{\"return\": {\"exited\": true, \"exitcode\": %lld, \"out-data\": \"", (long long)code);
+    buf_append_base64(&line, out, strlen(out));
+    buf_puts(&line, "\", \"err-data\": \"");
+    buf_append_base64(&line, err, strlen(err));
+    buf_puts(&line, "\"}}\n");
+    say(buf_str(&line));
+}
+
+/* A program that is started, and what it comes to. Returns the request. */
+static json_t *serve_program(int64_t code, const char *out, const char *err)
+{
+    json_t *request = hear("guest-exec");
+    say("{\"return\": {\"pid\": 42}}\n");
+    json_decref(hear("guest-exec-status"));
+    say_exited(code, out, err);
+    return request;
+}
+
+static const char *last_word(const json_t *request)
+{
+    const json_t *words = json_object_get(json_object_get(request, "arguments"), "arg");
+    return json_string_value(json_array_get(words, json_array_size(words) - 1));
+}
+
+static const char *path_of(const json_t *request)
+{
+    return json_get_string(json_object_get(request, "arguments"), "path", "");
+}
+
+static bool has_word(const json_t *request, const char *word)
+{
+    const json_t *words = json_object_get(json_object_get(request, "arguments"), "arg");
+    for (size_t i = 0; i < json_array_size(words); i++)
+        if (strcmp(json_string_value(json_array_get(words, i)), word) == 0)
+            return true;
+    return false;
+}
+
+/* The script of a request begins with its name. */
+static void expect_script(const json_t *request, const char *op)
+{
+    auto_buf struct buf units = BUF_INIT, text = BUF_INIT;
+    const char *coded = last_word(request);
+    char first[64];
+    cr_assert(eq(int, strcmp(path_of(request), "powershell.exe"), 0), "%s", path_of(request));
+    buf_append_base64_text(&units, coded, strlen(coded));
+    for (size_t i = 0; i < units.size; i += 2)
+        buf_append(&text, units.data + i, 1);
+    int n = snprintf(first, sizeof first, "# deskfarm %s\n", op);
+    cr_assert(eq(int, strncmp(buf_str(&text), first, (size_t)n), 0), "%s", buf_str(&text));
 }
 
 /* --- The host -------------------------------------------------------------------------------- */
@@ -229,7 +313,7 @@ TestSuite(qga, .init = start, .fini = stop, .timeout = 30);
 
 Test(qga, says_what_the_guest_can_do)
 {
-    cr_assert(eq(str, ops_of_guest, "[\"ping\",\"exec\",\"read\",\"write\",\"clock\"]"));
+    cr_assert(eq(str, ops_of_guest, "[\"ping\",\"exec\",\"read\",\"write\",\"clock\",\"facts\"]"));
     cr_assert(agent_is_ready(agent));
 }
 
@@ -294,10 +378,12 @@ Test(qga, reads_a_file_piece_by_piece)
     expect(serve("guest-file-close", "handle", "{\"return\": {}}\n"), 1000);
 }
 
-Test(qga, writes_a_file)
+Test(qga, writes_a_file_that_gets_its_name_when_it_is_whole)
 {
-    begin(json_pack("{s:s, s:s}", "op", "write", "path", "/tmp/file"));
-    serve("guest-file-open", NULL, "{\"return\": 7}\n");
+    begin(json_pack("{s:s, s:s, s:i, s:s}", "op", "write", "path", "/tmp/file", "mode", 0640, "owner", "me"));
+    auto_json json_t *open = hear("guest-file-open");
+    cr_assert(eq(int, strncmp(path_of(open), "/tmp/file.", 10), 0), "%s", path_of(open));
+    say("{\"return\": 7}\n");
     cr_assert(eq(sz, agent_call_write(run.call, "content", 7), 7));
     serve("guest-file-write", NULL, "{\"return\": {\"count\": 4, \"eof\": false}}\n");
     agent_call_eof(run.call);
@@ -306,8 +392,53 @@ Test(qga, writes_a_file)
     cr_assert(eq(int, strcmp(text, "ZW50"), 0), "%s", text);
     say("{\"return\": {\"count\": 3, \"eof\": false}}\n");
     serve("guest-file-flush", NULL, "{\"return\": {}}\n");
+    expect(serve("guest-file-close", "handle", "{\"return\": {}}\n"), 7);
+    auto_json json_t *place = serve_program(0, "", "");
+    cr_assert(has_word(place, path_of(open)));
+    cr_assert(has_word(place, "/tmp/file"));
+    cr_assert(has_word(place, "640"));
+    cr_assert(eq(int, strcmp(last_word(place), "me"), 0));
     finish();
     expect(json_get_int(run.result, "size", -1), 7);
+}
+
+Test(qga, makes_the_directory_of_a_file)
+{
+    begin(json_pack("{s:s, s:s}", "op", "write", "path", "/new/dir/file"));
+    serve("guest-file-open", NULL,
+          "{\"error\": {\"class\": \"GenericError\", \"desc\": \"No such file or directory\"}}\n");
+    auto_json json_t *made = serve_program(0, "", "");
+    cr_assert(eq(int, strcmp(path_of(made), "mkdir"), 0));
+    cr_assert(eq(int, strcmp(last_word(made), "/new/dir"), 0));
+    serve("guest-file-open", NULL,
+          "{\"error\": {\"class\": \"GenericError\", \"desc\": \"No such file or directory\"}}\n");
+    finish();
+    cr_assert(eq(int, run.error.code, ERROR_NOT_FOUND)); /* and not made again */
+}
+
+Test(qga, a_part_of_a_file_goes_when_its_caller_does)
+{
+    begin(json_pack("{s:s, s:s}", "op", "write", "path", "/tmp/file"));
+    auto_json json_t *open = hear("guest-file-open");
+    say("{\"return\": 7}\n");
+    turn();
+    run.call = agent_call_cancel(run.call);
+    expect(serve("guest-file-close", "handle", "{\"return\": {}}\n"), 7);
+    auto_json json_t *clean = hear("guest-exec");
+    cr_assert(eq(int, strcmp(path_of(clean), "rm"), 0));
+    cr_assert(eq(int, strcmp(last_word(clean), path_of(open)), 0));
+}
+
+Test(qga, says_why_a_file_did_not_get_its_name)
+{
+    begin(json_pack("{s:s, s:s}", "op", "write", "path", "/tmp"));
+    serve("guest-file-open", NULL, "{\"return\": 7}\n");
+    agent_call_eof(run.call);
+    serve("guest-file-flush", NULL, "{\"return\": {}}\n");
+    serve("guest-file-close", NULL, "{\"return\": {}}\n");
+    json_decref(serve_program(1, "", "mv: cannot overwrite directory '/tmp' with non-directory\n"));
+    finish();
+    cr_assert(eq(int, run.error.code, ERROR_BAD_VALUE));
 }
 
 Test(qga, sets_the_clock_though_there_is_no_hardware_clock)
@@ -341,7 +472,7 @@ Test(qga, refuses_what_it_cannot_do)
 {
     static const char *const requests[] = {
         "{\"op\": \"pty\"}", "{\"op\": \"tar\"}", "{\"op\": \"fly\"}", "{\"op\": \"hostname\"}",
-        "{\"op\": \"write\", \"path\": \"/a\", \"mode\": 420}",
+        "{\"op\": \"stat\", \"path\": \"/a\"}", "{\"op\": \"freeze\"}", "{\"op\": \"desktop.launch\"}",
         "{\"op\": \"exec\", \"command\": \"true\", \"rlimits\": {}}",
     };
     for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
@@ -435,4 +566,287 @@ Test(qga, begins_anew_when_told_to)
     buf_consume(&heard, heard.size);
     sync_up();
     cr_assert(agent_is_ready(agent));
+}
+
+/* --- Facts and freezing ----------------------------------------------------------------------- */
+
+static void become(const char *info)
+{
+    n_ready = 0;
+    agent_restart(agent);
+    serve_sync();
+    serve("guest-info", NULL, info);
+}
+
+Test(qga, tells_facts_and_leaves_out_what_the_guest_does)
+{
+    become(INFO(COMMAND("guest-network-get-interfaces") "," COMMAND("guest-get-users") "," WITH_OS));
+    serve("guest-get-osinfo", NULL, "{\"return\": {\"id\": \"debian\", \"machine\": 7}}\n");
+    wait_ready();
+    begin(json_pack("{s:s}", "op", "facts"));
+    serve("guest-get-users", NULL, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\"}}\n");
+    serve("guest-network-get-interfaces", NULL,
+          "{\"return\": [{\"name\": \"eth0\", \"hardware-address\": \"52:54:00:12:34:56\", \"ip-addresses\": "
+          "[{\"ip-address\": \"10.0.2.15\", \"ip-address-type\": \"ipv4\", \"prefix\": 24}]}, 7]}\n");
+    finish();
+    auto_buf struct buf text = BUF_INIT;
+    json_write(run.result, &text);
+    cr_assert(eq(str, text_of(&text),
+                 "{\"agent\":\"qemu\",\"release\":\"7.2.0\",\"os\":{\"id\":\"debian\",\"name\":null,\"version\":null,"
+                 "\"kernel\":null,\"machine\":null},\"hostname\":null,\"users\":null,\"interfaces\":[{\"name\":\"eth0\","
+                 "\"mac\":\"52:54:00:12:34:56\",\"addresses\":[{\"address\":\"10.0.2.15\",\"prefix\":24}]},"
+                 "{\"name\":null,\"mac\":null,\"addresses\":[]}]}"));
+}
+
+static void become_freezable(void)
+{
+    become(INFO(WITH_FREEZE));
+    serve("guest-fsfreeze-status", NULL, "{\"return\": \"thawed\"}\n");
+    wait_ready();
+}
+
+static int n_other;
+
+static void handle_other(void *data maybe_unused, const json_t *result, const struct error *err maybe_unused)
+{
+    n_other += result ? 1 : 100;
+}
+
+Test(qga, lets_commands_wait_while_the_guest_is_frozen)
+{
+    static const struct agent_call_ops other = { .on_end = handle_other };
+    become_freezable();
+    begin(json_pack("{s:s}", "op", "freeze"));
+    serve("guest-fsfreeze-freeze", NULL, "{\"return\": 2}\n");
+    finish();
+    expect(json_get_int(run.result, "count", 0), 2);
+    agent_call_new(agent, json_pack("{s:s}", "op", "ping"), &other, NULL, LIMIT_US);
+    turn();
+    run = (struct run){ 0 };
+    begin(json_pack("{s:s}", "op", "thaw"));
+    serve("guest-fsfreeze-thaw", NULL, "{\"return\": 2}\n"); /* hear would fail on the ping */
+    finish();
+    serve("guest-ping", NULL, "{\"return\": {}}\n");
+    while (n_other == 0)
+        turn();
+    cr_assert(eq(int, n_other, 1));
+}
+
+Test(qga, thaws_what_it_was_told_to_forget)
+{
+    become_freezable();
+    begin(json_pack("{s:s}", "op", "freeze"));
+    json_decref(hear("guest-fsfreeze-freeze"));
+    run.call = agent_call_cancel(run.call);
+    say("{\"return\": 2}\n");
+    serve("guest-fsfreeze-thaw", NULL, "{\"return\": 2}\n");
+    begin(json_pack("{s:s}", "op", "ping"));
+    serve("guest-ping", NULL, "{\"return\": {}}\n");
+    finish();
+    cr_assert_not_null(run.result);
+}
+
+Test(qga, a_freeze_that_fails_leaves_nothing_waiting)
+{
+    become_freezable();
+    begin(json_pack("{s:s}", "op", "freeze"));
+    serve("guest-fsfreeze-freeze", NULL, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"VSS\"}}\n");
+    finish();
+    cr_assert(eq(int, run.error.code, ERROR_GUEST_FAILED));
+    run = (struct run){ 0 };
+    begin(json_pack("{s:s}", "op", "ping"));
+    serve("guest-ping", NULL, "{\"return\": {}}\n");
+    finish();
+    cr_assert_not_null(run.result);
+}
+
+/* Out of a checkpoint that was taken while it was frozen. */
+Test(qga, thaws_a_guest_that_is_found_frozen)
+{
+    become(INFO(WITH_FREEZE));
+    serve("guest-fsfreeze-status", NULL, "{\"return\": \"frozen\"}\n");
+    serve("guest-fsfreeze-thaw", NULL, "{\"return\": 2}\n");
+    cr_assert(eq(int, n_ready, 0));
+    serve("guest-info", NULL, INFO(WITH_FREEZE));
+    wait_ready();
+}
+
+/* --- Windows ---------------------------------------------------------------------------------- */
+
+Test(qga, says_what_a_windows_guest_can_do)
+{
+    become_windows();
+    cr_assert(agent_is_windows(agent));
+    cr_assert_not_null(strstr(ops_of_guest, "\"stat\",\"list\",\"mkdir\",\"move\",\"remove\""));
+    cr_assert_not_null(strstr(ops_of_guest, "\"desktop.launch\",\"desktop.clipboard.get\""));
+}
+
+Test(qga, runs_a_command_of_windows)
+{
+    become_windows();
+    begin(json_pack("{s:s, s:s}", "op", "exec", "command", "ver"));
+    auto_json json_t *request = serve_program(9009, "out\r\n", "");
+    cr_assert(eq(int, strcmp(path_of(request), "cmd.exe"), 0));
+    cr_assert(eq(int, strcmp(last_word(request), "chcp 65001>nul&ver"), 0));
+    cr_assert_null(json_object_get(json_object_get(request, "arguments"), "env"));
+    finish();
+    expect(json_get_int(run.result, "exit", -1), 9009);
+    cr_assert(eq(str, text_of(&run.out), "out\r\n"));
+}
+
+Test(qga, tells_what_ended_a_program_of_windows_as_its_status)
+{
+    become_windows();
+    begin(json_pack("{s:s, s:[s]}", "op", "exec", "argv", "a.exe"));
+    json_t *request = hear("guest-exec");
+    expect_script(request, "exec");
+    json_decref(request);
+    say("{\"return\": {\"pid\": 42}}\n");
+    serve("guest-exec-status", NULL, "{\"return\": {\"exited\": true, \"signal\": -1073741819}}\n");
+    finish();
+    expect(json_get_int(run.result, "exit", -1), 0xc0000005);
+    bool has_no_signal = json_is_null(json_object_get(run.result, "signal"));
+    cr_assert(has_no_signal);
+}
+
+Test(qga, says_that_a_program_of_windows_could_not_be_started)
+{
+    become_windows();
+    begin(json_pack("{s:s, s:[s]}", "op", "exec", "argv", "nothing.exe"));
+    json_decref(serve_program(0x0df00002, "", "The system cannot find the file specified"));
+    finish();
+    cr_assert(eq(int, run.error.code, ERROR_NOT_FOUND));
+    cr_assert_not_null(strstr(run.error.message, "cannot find the file"));
+}
+
+Test(qga, ends_a_program_of_windows_with_all_that_it_started)
+{
+    become_windows();
+    begin(json_pack("{s:s, s:s}", "op", "exec", "command", "ping -t localhost"));
+    json_decref(hear("guest-exec"));
+    say("{\"return\": {\"pid\": 42}}\n");
+    serve("guest-exec-status", NULL, "{\"return\": {\"exited\": false}}\n");
+    int r = agent_call_control(run.call, json_pack("{s:s}", "signal", "USR1"));
+    cr_assert(lt(int, r, 0));
+    run.call = agent_call_cancel(run.call);
+    auto_json json_t *request = hear("guest-exec");
+    cr_assert(eq(int, strcmp(path_of(request), "taskkill.exe"), 0));
+    cr_assert(has_word(request, "42"));
+    cr_assert(has_word(request, "/T"));
+    cr_assert(has_word(request, "/F"));
+}
+
+Test(qga, hands_out_what_a_script_sends_and_its_result)
+{
+    become_windows();
+    begin(json_pack("{s:s, s:s}", "op", "list", "path", "C:\\Users"));
+    json_t *request = serve_program(0, "{\"path\":\"C:\\\\Users\\\\me\"}\n\n{\"count\":1}", "");
+    expect_script(request, "list");
+    json_decref(request);
+    finish();
+    expect(json_get_int(run.result, "count", 0), 1);
+    cr_assert(eq(str, text_of(&run.out), "{\"path\":\"C:\\\\Users\\\\me\"}\n"));
+}
+
+Test(qga, tells_a_scripts_error_by_its_number_whatever_its_language)
+{
+    become_windows();
+    begin(json_pack("{s:s, s:s}", "op", "stat", "path", "C:\\fehlt"));
+    json_decref(serve_program(0, "\n{\"error\":{\"number\":2,\"text\":\"Die Datei wurde nicht gefunden.\"}}", ""));
+    finish();
+    cr_assert(eq(int, run.error.code, ERROR_NOT_FOUND));
+    cr_assert_not_null(strstr(run.error.message, "Die Datei"));
+}
+
+/* CreateFile says of a directory that access is denied. */
+Test(qga, asks_why_a_file_of_windows_cannot_be_opened)
+{
+    become_windows();
+    begin(json_pack("{s:s, s:s}", "op", "read", "path", "C:\\Windows"));
+    serve("guest-file-open", NULL,
+          "{\"error\": {\"class\": \"GenericError\", \"desc\": \"failed to open file 'C:\\\\Windows': Zugriff "
+          "verweigert\"}}\n");
+    json_t *request = serve_program(0, "\n{\"error\":{\"number\":336,\"text\":\"a directory\"}}", "");
+    expect_script(request, "probe");
+    json_decref(request);
+    finish();
+    cr_assert(eq(int, run.error.code, ERROR_BAD_VALUE));
+}
+
+Test(qga, writes_a_file_of_windows_into_a_new_directory)
+{
+    become_windows();
+    begin(json_pack("{s:s, s:s, s:i}", "op", "write", "path", "C:\\new/a.txt", "mode", 0644));
+    serve("guest-file-open", NULL,
+          "{\"error\": {\"class\": \"GenericError\", \"desc\": \"failed to open file: The system cannot find the path "
+          "specified.\"}}\n");
+    json_t *request = serve_program(0, "\n{}", "");
+    expect_script(request, "mkdir");
+    json_decref(request);
+    serve("guest-file-open", NULL, "{\"return\": 7}\n");
+    agent_call_eof(run.call);
+    serve("guest-file-flush", NULL, "{\"return\": {}}\n");
+    serve("guest-file-close", NULL, "{\"return\": {}}\n");
+    request = serve_program(0, "\n{}", "");
+    expect_script(request, "place");
+    json_decref(request);
+    finish();
+    expect(json_get_int(run.result, "size", -1), 0);
+}
+
+Test(qga, hands_the_clipboard_of_windows_its_text_as_input)
+{
+    become_windows();
+    begin(json_pack("{s:s, s:s}", "op", "desktop.clipboard.set", "type", "text"));
+    agent_call_write(run.call, "hello", 5);
+    agent_call_eof(run.call);
+    json_t *request = serve_program(0, "\n{\"size\":5}", "");
+    expect_script(request, "desktop.clipboard.set");
+    const char *input = json_get_string(json_object_get(request, "arguments"), "input-data", "");
+    cr_assert(eq(int, strcmp(input, "aGVsbG8="), 0), "%s", input);
+    json_decref(request);
+    finish();
+    expect(json_get_int(run.result, "size", -1), 5);
+}
+
+Test(qga, refuses_what_windows_lacks)
+{
+    static const struct {
+        const char *request, *part;
+        enum error_code code;
+    } rows[] = {
+        { "{\"op\": \"pty\"}", "terminals", ERROR_UNSUPPORTED },
+        { "{\"op\": \"tcp\"}", "connections", ERROR_UNSUPPORTED },
+        { "{\"op\": \"desktop.a11y.tree\"}", "screen", ERROR_UNSUPPORTED },
+        { "{\"op\": \"exec\", \"command\": \"a\", \"user\": \"me\"}", "LocalSystem", ERROR_UNSUPPORTED },
+        { "{\"op\": \"write\", \"path\": \"C:\\\\a\", \"owner\": \"me\"}", "owner", ERROR_UNSUPPORTED },
+        { "{\"op\": \"read\", \"path\": \"/etc/passwd\"}", "Windows", ERROR_BAD_VALUE },
+        { "{\"op\": \"freeze\"}", "switched off", ERROR_UNSUPPORTED },
+    };
+    become_windows();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        run = (struct run){ 0 };
+        begin(json_loads(rows[i].request, 0, NULL));
+        finish();
+        cr_expect(eq(int, run.error.code, rows[i].code), "%s: %s", rows[i].request, run.error.message);
+        cr_expect_not_null(strstr(run.error.message, rows[i].part), "%s", run.error.message);
+    }
+}
+
+/* The machine went down in the middle of a command; its agent is another process afterwards. */
+Test(qga, a_reboot_in_the_middle_ends_the_command_and_nothing_else)
+{
+    become_windows();
+    begin(json_pack("{s:s, s:s}", "op", "exec", "command", "long"));
+    json_decref(hear("guest-exec"));
+    say("{\"return\": {\"pid\": 42}}\n");
+    serve("guest-exec-status", NULL,
+          "{\"error\": {\"class\": \"GenericError\", \"desc\": \"PID 42 does not exist\"}}\n");
+    finish();
+    cr_assert(eq(int, run.error.code, ERROR_GUEST_GONE), "%s", run.error.message);
+    run = (struct run){ 0 };
+    begin(json_pack("{s:s}", "op", "ping"));
+    serve("guest-ping", NULL, "{\"return\": {}}\n"); /* and no taskkill before it */
+    finish();
+    cr_assert_not_null(run.result);
 }

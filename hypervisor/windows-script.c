@@ -20,6 +20,8 @@
 
 /* --- The scripts ------------------------------------------------------------------------------ */
 
+/* Functions have names that are no alias of PowerShell's (move is one): those win. */
+
 static const char common[] =
     "$ErrorActionPreference='Stop';$ProgressPreference='SilentlyContinue'\n"
     "$p=ConvertFrom-Json ([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String('%s')))\n"
@@ -37,7 +39,7 @@ static const char begin[] =
 
 static const char end[] =
     "}catch{$r=@{error=(Fault $_)}}\n"
-    "if($r -ne $null){Put (\"`n\"+(ConvertTo-Json $r -Compress -Depth 5))}\n"
+    "if($null -ne $r){Put (\"`n\"+(ConvertTo-Json $r -Compress -Depth 5))}\n"
     "$out.Flush()\n";
 
 static const char files[] =
@@ -61,9 +63,9 @@ static const char files[] =
     " if([int]$f.Attributes -band 1){$f.Attributes=[IO.FileAttributes]([int]$f.Attributes -band -2)}\n"
     " if($f -is [IO.DirectoryInfo]){[IO.Directory]::Delete($f.FullName)}else{[IO.File]::Delete($f.FullName)}\n"
     " $script:n++}\n"
-    "function Mode($f,$m){$a=[int]$f.Attributes;if($m -band 128){$a=$a -band -2}else{$a=$a -bor 1}\n"
+    "function SetMode($f,$m){$a=[int]$f.Attributes;if($m -band 128){$a=$a -band -2}else{$a=$a -bor 1}\n"
     " if($f -is [IO.FileInfo]){$f.Attributes=[IO.FileAttributes]$a};$script:n++}\n"
-    "function Move($from,$to,$over){\n"
+    "function MoveFile($from,$to,$over){\n"
     " if([IO.Directory]::Exists($from)){[IO.Directory]::Move($from,$to);return}\n"
     " if([IO.Directory]::Exists($to)){throw (E 336)}\n"
     " if(-not [IO.File]::Exists($to)){[IO.File]::Move($from,$to);return}\n"
@@ -142,15 +144,15 @@ static const struct script {
                "if($p.parents -eq $false){if($q -and -not [IO.Directory]::Exists($q)){throw (E 3)}\n"
                " if([IO.Directory]::Exists($path)){throw (E 183)}}\n"
                "[void][IO.Directory]::CreateDirectory($p.path);$r=@{}\n" } },
-    { "move", { files, "Move $p.from $p.to ($p.overwrite -ne $false);$r=@{}\n" } },
+    { "move", { files, "MoveFile $p.from $p.to ($p.overwrite -ne $false);$r=@{}\n" } },
     { "remove",
       { files, "$f=Look $p.path\n"
                "if($p.recursive -or $f -is [IO.FileInfo]){Wipe $f}else{[IO.Directory]::Delete($f.FullName);$n=1}\n"
                "$r=@{count=$n}\n" } },
-    { "permissions", { files, "Mode (Look $p.path) $p.mode;$r=@{count=$n}\n" } },
+    { "permissions", { files, "SetMode (Look $p.path) $p.mode;$r=@{count=$n}\n" } },
     { "place",
-      { files, "try{Move $p.temp $p.path $true}catch{[IO.File]::Delete($p.temp);throw}\n"
-               "if($p.mode -ne $null){Mode (Look $p.path) $p.mode};$r=@{}\n" } },
+      { files, "try{MoveFile $p.temp $p.path $true}catch{[IO.File]::Delete($p.temp);throw}\n"
+               "if($null -ne $p.mode){SetMode (Look $p.path) $p.mode};$r=@{}\n" } },
     { "probe",
       { files, "if((Look $p.path) -is [IO.DirectoryInfo]){throw (E 336)}\n"
                "$s=[IO.File]::Open($p.path,'Open','Read','ReadWrite');$s.Close();$r=@{}\n" } },
@@ -174,7 +176,8 @@ static const struct script {
                  "$r=[ordered]@{pid=[int]$x.Id;windows=@();count=0}}\n"
                  "catch{$e=$_.Exception;while($e.InnerException){$e=$e.InnerException}\n"
                  " $r=@{error=@{number=2;text=$e.Message}}}\n"
-                 "[Console]::Out.Write(\"`n\"+(ConvertTo-Json $r -Compress -Depth 5))\n"
+                 "$b=[Text.Encoding]::UTF8.GetBytes(\"`n\"+(ConvertTo-Json $r -Compress -Depth 5))\n"
+                 "$o=[Console]::OpenStandardOutput();$o.Write($b,0,$b.Length);$o.Flush()\n"
                  "'@\n",
         inner } },
     { "desktop.clipboard.get",

@@ -1,8 +1,11 @@
 /* What a guest may say in place of its QEMU guest agent: a command, a file to read and one to write
- * wait. Byte 0 says in how large pieces it arrives; the guest answers the sync with 7. Every call
- * ends exactly once. */
+ * wait, and what a Windows guest would be asked beside that. Byte 0 says in how large pieces it arrives; the
+ * guest answers the sync with 7. Every call ends exactly once. The same bytes are also a path, a word and
+ * a script's output of Windows. */
 #include "base/sock.h"
 #include "hypervisor/qga.h"
+#include "hypervisor/windows-script.h"
+#include "hypervisor/windows.h"
 
 #include <string.h>
 
@@ -42,6 +45,8 @@ static void handle_ready(void *data, const json_t *welcome)
     static const char *const requests[] = {
         "{\"op\": \"exec\", \"command\": \"true\"}", "{\"op\": \"read\", \"path\": \"/a\"}",
         "{\"op\": \"write\", \"path\": \"/a\"}", "{\"op\": \"clock\", \"wall_us\": 5000000}",
+        "{\"op\": \"facts\"}", "{\"op\": \"freeze\"}", "{\"op\": \"list\", \"path\": \"C:\\\\\"}",
+        "{\"op\": \"read\", \"path\": \"C:\\\\a\"}", "{\"op\": \"exec\", \"argv\": [\"a.exe\"]}",
     };
     struct watcher *self = data;
     require(json_is_object(welcome));
@@ -56,6 +61,26 @@ static void handle_ready(void *data, const json_t *welcome)
     self->has_called = true;
 }
 
+/* Quoting gives a word that a count of its quotes shows to be whole; the rest must only not fall over. */
+static void try_windows(const uint8_t *data, size_t size)
+{
+    auto_buf struct buf line = BUF_INIT, coded = BUF_INIT;
+    struct error err;
+    size_t rest = size;
+    auto_free char *text = strndup((const char *)data, size);
+    require(text);
+    windows_quote(&line, text);
+    require(line.size >= strlen(text));
+    windows_encode(&coded, text);
+    windows_path_fault(text);
+    windows_is_batch(text);
+    windows_message_code(text);
+    auto_json json_t *result = windows_result("x", data, &rest, &err);
+    require(rest <= size);
+    auto_json json_t *request = json_pack("{s:s}", "command", text); /* NULL: it is no UTF-8 */
+    auto_json json_t *args = request ? windows_exec(request, &err) : NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct agent_ops ops = { .on_ready = handle_ready };
@@ -64,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int fds[2];
     if (size < 1 || loop_init(&loop) < 0)
         return 0;
+    try_windows(data + 1, size - 1);
     require(sock_pair(fds, NULL) == 0);
     require(agent_new_qga(&watcher.agent, &loop, fds[0], &ops, &watcher, NULL) == 0);
     qga_set_sync(watcher.agent, SYNC);

@@ -1,40 +1,23 @@
 /**
- * A guest whose image has only the QEMU guest agent: commands, files and the clock go by it, and what
- * it cannot do says so. The image is debian-xfce under another description, so that deskfarm-agent is
+ * A guest whose image has only the QEMU guest agent: commands, files, facts, freezing and the clock go by it, and
+ * what it cannot do says so. The image is debian-xfce under another description, so that deskfarm-agent is
  * there and not asked.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { cacheDir, Daemon, lacksImage } from './lib/daemon.mjs';
+import { makeCache } from './lib/cache.mjs';
+import { Daemon, lacksImage } from './lib/daemon.mjs';
 import { eventually } from './lib/wait.mjs';
 
 const skip = lacksImage('debian-xfce');
 const options = { skip, timeout: 120000 };
 let daemon, client, id, cache;
 
-/** A cache with one image, which is another's files with another description: a link to a build, as the builder leaves. */
-function makeCache(name, changes) {
-    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'df-cache-'));
-    fs.chmodSync(dir, 0o755); /* a jail's user reads it */
-    const from = fs.realpathSync(path.join(cacheDir, 'images', 'debian-xfce'));
-    const description = JSON.parse(fs.readFileSync(path.join(from, 'image.json')));
-    const build = `${name}-${description.hash}`, to = path.join(dir, 'images', build);
-    fs.mkdirSync(to, { recursive: true });
-    fs.symlinkSync(build, path.join(dir, 'images', name));
-    for (const file of fs.readdirSync(from))
-        fs.symlinkSync(path.join(from, file), path.join(to, file));
-    fs.rmSync(path.join(to, 'image.json'));
-    fs.writeFileSync(path.join(to, 'image.json'), JSON.stringify({ ...description, name, ...changes }));
-    return dir;
-}
-
 before(async () => {
     if (skip)
         return;
-    cache = makeCache('only-qga', { agent: 'qemu' });
+    cache = makeCache('only-qga', 'debian-xfce', { agent: 'qemu' });
     daemon = await Daemon.start({ env: { DESKFARM_CACHE: cache } });
     client = daemon.client();
     ({ id } = await client.create('only-qga', { env: { GREETING: 'hello' } }));
@@ -48,11 +31,11 @@ after(async () => {
         fs.rmSync(cache, { recursive: true, force: true });
 }, { timeout: 60000 });
 
-const execd = (method, rest, request) => client.send(method, `/v1/sandboxes/${id}/proxy/44772${rest}`, request);
+const execd = (method, rest, request, of = id) => client.send(method, `/v1/sandboxes/${of}/proxy/44772${rest}`, request);
 
 /** What a command did, from its NDJSON events. */
-async function run(body) {
-    const answer = await execd('POST', '/command', { body, headers: { accept: 'application/x-ndjson' } });
+async function run(body, of = id) {
+    const answer = await execd('POST', '/command', { body, headers: { accept: 'application/x-ndjson' } }, of);
     if (answer.status >= 300)
         return { status: answer.status, code: answer.json?.code };
     const events = answer.body.toString().split('\n').filter((line) => line).map((line) => JSON.parse(line));
@@ -91,4 +74,68 @@ test('a paused guest gets the time when it goes on', options, async () => {
         const { stdout } = await run({ command: 'date +%s.%N' });
         return Number(stdout) > before - 0.5 && Number(stdout) < Date.now() / 1000 + 0.5;
     }, { ms: 20000 });
+});
+
+const upload = async (name, data, more = {}) => {
+    const form = new FormData();
+    form.append('metadata', new Blob([JSON.stringify({ path: name, ...more })]), 'metadata');
+    form.append('file', new Blob([data]), 'file');
+    const request = new Request('http://x/', { method: 'POST', body: form });
+    return execd('POST', '/files/upload', { body: Buffer.from(await request.arrayBuffer()),
+        headers: { 'content-type': request.headers.get('content-type') } });
+};
+const download = (name) => execd('GET', '/files/download', { query: { path: name } });
+
+test('it tells its system and its network', options, async () => {
+    const { json } = await client.call('GET', `/v1/sandboxes/${id}/guest`);
+    const { stdout } = await run({ command: 'hostname; uname -r; cat /sys/class/net/lo/address' });
+    const [name, kernel, mac] = stdout.split(/\n+/);
+    assert.equal(json.os.id, 'debian');
+    assert.equal(json.os.kernel, kernel);
+    assert.equal(json.hostname, name);
+    const loopback = json.interfaces.find((it) => it.name === 'lo');
+    assert.ok(loopback.addresses.some(({ address, prefix }) => address === '127.0.0.1' && prefix === 8));
+    assert.ok([mac, null].includes(loopback.mac));
+});
+
+test('files go both ways, whole, with mode and owner, into new directories', options, async () => {
+    const bytes = Buffer.from(Array.from({ length: 300000 }, (_, i) => (i * 11) & 255));
+    const put = await upload('/tmp/new/deep/file', bytes, { mode: 640, owner: 'user' });
+    assert.equal(put.status, 200, put.body.toString());
+    assert.deepEqual((await download('/tmp/new/deep/file')).body, bytes);
+    assert.match((await run({ command: 'stat -c "%a %U" /tmp/new/deep/file; ls /tmp/new/deep' })).stdout, /^640 user\n+file$/);
+    await upload('/tmp/new/deep/file', 'short'); /* keeps what the one before had */
+    assert.match((await run({ command: 'stat -c "%a %U %s" /tmp/new/deep/file' })).stdout, /^640 user 5$/);
+});
+
+test('errors of files have the API\'s codes, and nothing is left over', options, async () => {
+    assert.deepEqual((await download('/no/such')).json.code, 'not_found');
+    assert.deepEqual((await download('relative')).json.code, 'bad_value');
+    const onto = await upload('/usr', 'x');
+    assert.equal(onto.json.code, 'bad_value', onto.body.toString());
+    assert.equal((await run({ command: 'ls -d /usr*.part 2>/dev/null | wc -l' })).stdout.trim(), '0');
+});
+
+test('what it cannot do says why', options, async () => {
+    const info = await execd('GET', '/files/info', { query: { path: '/tmp' } });
+    assert.equal(info.json.code, 'unsupported');
+    const session = await execd('POST', '/session', { body: {} });
+    assert.match(session.json.message, /no sessions/);
+});
+
+test('a checkpoint holds its file systems still; guest and fork write on', { ...options, timeout: 240000 }, async () => {
+    await run({ command: 'echo before > /root/mark' });
+    const checkpoint = (await client.call('POST', `/v1/sandboxes/${id}/checkpoints`, { body: { freeze: true } })).json;
+    assert.equal(checkpoint.frozen, true, JSON.stringify(checkpoint));
+    assert.match((await run({ command: 'echo after > /root/mark && sync && cat /root/mark' })).stdout, /after/);
+    const { items } = (await client.call('POST', `/v1/checkpoints/${checkpoint.id}/fork`, { body: { count: 1 } })).json;
+    const fork = items[0].id;
+    daemon.ids.add(fork);
+    await eventually('its agent is ready', async () => (await client.get(fork)).agent === 'ready', { ms: 60000, every: 200 });
+    const { stdout } = await run({ command: 'cat /root/mark; echo fork > /root/mark && sync && cat /root/mark' }, fork);
+    assert.match(stdout, /before\n+fork/);
+    assert.match(daemon.log, /its file systems were frozen: thawed/);
+    const now = Number((await run({ command: 'date +%s' }, fork)).stdout);
+    assert.ok(Math.abs(now - Date.now() / 1000) < 30, `the fork's clock is ${now}`);
+    await client.call('DELETE', `/v1/sandboxes/${fork}`);
 });

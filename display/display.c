@@ -661,6 +661,11 @@ int display_memfd(const struct display *self, struct frame_geometry *ret, int *r
     return self->fb->fd;
 }
 
+bool display_is_watched(const struct display *self)
+{
+    return self->is_running;
+}
+
 const struct display_stats *display_stats(const struct display *self)
 {
     return &self->stats;

@@ -151,4 +151,6 @@ struct display_stats {
     int64_t n_refused;                 /* messages with bad arguments */
     int64_t n_frames, n_tiles;         /* published; tiles that really changed */
 };
+/* A listener is registered with the source: somebody looks, or did until a moment ago. */
+bool display_is_watched(const struct display *self);
 const struct display_stats *display_stats(const struct display *self);

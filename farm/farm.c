@@ -555,7 +555,7 @@ json_t *farm_info(struct farm *self)
 void farm_metrics(struct farm *self, struct buf *out)
 {
     int by_state[SANDBOX_STATE_COUNT] = { 0 };
-    int64_t frames = 0, tiles = 0, refused = 0, agents = 0;
+    int64_t frames = 0, tiles = 0, refused = 0, agents = 0, updates = 0, attached = 0;
     struct key_limits held = quota_held(self, NULL);
     int64_t recorded_bytes;
     int n_recording;
@@ -568,6 +568,8 @@ void farm_metrics(struct farm *self, struct buf *out)
         frames += stats->n_frames;
         tiles += stats->n_tiles;
         refused += stats->n_refused;
+        updates += stats->n_updates;
+        attached += display_is_watched(sandbox->display);
     }
     buf_printf(out, "# HELP deskfarm_sandboxes Sandboxes by state.\n# TYPE deskfarm_sandboxes gauge\n");
     for (int i = 0; i < SANDBOX_STATE_COUNT; i++)
@@ -594,6 +596,8 @@ void farm_metrics(struct farm *self, struct buf *out)
           c->agent_closed },
         { "frames", "gauge", "Frames published by the present sandboxes.", frames },
         { "tiles", "gauge", "Tiles changed in the present sandboxes.", tiles },
+        { "displays_watched", "gauge", "Screens that QEMU reports changes of; of a VGA it looks for them then.", attached },
+        { "display_updates", "gauge", "Changes that QEMU reported of the present sandboxes.", updates },
         { "display_refused", "gauge", "Display messages refused.", refused },
         { "recordings_running", "gauge", "Recordings that are being written.", n_recording },
         { "recordings_bytes", "gauge", "Bytes of all recordings.", recorded_bytes },

@@ -41,8 +41,8 @@ int agent_new(struct agent **ret, struct loop *loop, int fd, const struct agent_
               void *data, struct error *err);
 /* The same for a guest that has the QEMU guest agent: fd leads to that one's port. Of the operations
  * it has ping, exec (output comes at the end and has at most 1.5 MB, input goes as a whole, no
- * terminals), read, write, clock, hostname (only asking), facts, freeze and thaw; of a Windows guest
- * also stat, list, mkdir, move, remove, permissions, metrics, desktop.launch and desktop.clipboard.*.
+ * terminals), read, write, stat, mkdir, move, remove, clock, hostname (only asking), facts, freeze and thaw;
+ * of a Windows guest also list, permissions, metrics, desktop.launch and desktop.clipboard.*.
  * The others end with unsupported. The welcome has "backend": "qemu". */
 int agent_new_qga(struct agent **ret, struct loop *loop, int fd, const struct agent_ops *ops,
                   void *data, struct error *err);

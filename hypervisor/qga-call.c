@@ -6,7 +6,8 @@
  *
  * Here: a call's life and its bytes, the table of operations, and the small ones among them.
  * Programs are in qga-run.c, commands in qga-exec.c, files in qga-file.c, facts and freezing in
- * qga-facts.c. A Windows guest does with scripts what its guest agent lacks. */
+ * qga-facts.c. What the guest agent lacks is done by programs of the guest: qga-linux.c, and scripts of
+ * Windows. */
 #include "hypervisor/qga-call.h"
 
 #include "base/clock.h"
@@ -249,6 +250,14 @@ static void clock_begin(struct qga_call *self)
 
 /* --- The table ------------------------------------------------------------------------------- */
 
+static void begin_on_file(struct qga_call *self)
+{
+    if (self->qga->is_windows)
+        qga_script_begin(self);
+    else
+        qga_linux_begin(self);
+}
+
 static const struct op ops_table[] = {
     { "ping", "guest-ping", QGA_ANYWHERE, ping_begin, NULL, false },
     { "exec", "guest-exec", QGA_ANYWHERE, qga_exec_begin, qga_exec_go_on, true },
@@ -259,11 +268,11 @@ static const struct op ops_table[] = {
     { "facts", "guest-info", QGA_ANYWHERE, qga_facts_begin, NULL, false },
     { "freeze", "guest-fsfreeze-freeze", QGA_ANYWHERE, qga_freeze_begin, NULL, false },
     { "thaw", "guest-fsfreeze-thaw", QGA_ANYWHERE, qga_thaw_begin, NULL, false },
-    { "stat", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
+    { "stat", "guest-exec", QGA_ANYWHERE, begin_on_file, NULL, false },
     { "list", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
-    { "mkdir", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
-    { "move", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
-    { "remove", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
+    { "mkdir", "guest-exec", QGA_ANYWHERE, begin_on_file, NULL, false },
+    { "move", "guest-exec", QGA_ANYWHERE, begin_on_file, NULL, false },
+    { "remove", "guest-exec", QGA_ANYWHERE, begin_on_file, NULL, false },
     { "permissions", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
     { "metrics", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },
     { "desktop.launch", "guest-exec", QGA_WINDOWS, qga_script_begin, NULL, false },

@@ -91,6 +91,10 @@ void qga_script_go_on(struct qga_call *self);
 /* By its name without SIG, to the process of the call. -EINVAL: the guest knows none of that name. */
 int qga_call_signal(struct qga_call *self, const char *name);
 
+/* --- qga-linux.c ------------------------------------------------------------------------------- */
+
+void qga_linux_begin(struct qga_call *self);
+
 /* --- qga-exec.c -------------------------------------------------------------------------------- */
 
 void qga_exec_begin(struct qga_call *self);

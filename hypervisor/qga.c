@@ -271,6 +271,7 @@ enum error_code qga_text_code(const char *text)
         { "No space left", ERROR_DISK_FULL }, { "Is a directory", ERROR_BAD_VALUE },
         { "cannot overwrite directory", ERROR_BAD_VALUE }, { "Not a directory", ERROR_NOT_FOUND },
         { "Read-only file system", ERROR_FORBIDDEN },
+        { "File exists", ERROR_CONFLICT }, { "Directory not empty", ERROR_CONFLICT },
         { "has not been found", ERROR_GUEST_GONE }, /* a handle: the agent was started again */
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++)

@@ -108,6 +108,16 @@ test('files go both ways, whole, with mode and owner, into new directories', opt
     assert.match((await run({ command: 'stat -c "%a %U %s" /tmp/new/deep/file' })).stdout, /^640 user 5$/);
 });
 
+test('files are described, moved and removed', options, async () => {
+    await upload('/tmp/tree/a', 'a', { mode: 600 });
+    const { json } = await execd('GET', '/files/info', { query: { path: '/tmp/tree/a' } });
+    assert.deepEqual([json['/tmp/tree/a'].size, json['/tmp/tree/a'].mode, json['/tmp/tree/a'].owner], [1, 600, 'root']);
+    assert.equal((await execd('POST', '/files/mv', { body: [{ src: '/tmp/tree/a', dest: '/tmp/tree/b c' }] })).status, 200);
+    assert.equal((await download('/tmp/tree/b c')).body.toString(), 'a');
+    assert.equal((await execd('DELETE', '/files', { query: { path: '/tmp/tree/b c' } })).status, 200);
+    assert.equal((await download('/tmp/tree/b c')).json.code, 'not_found');
+});
+
 test('errors of files have the API\'s codes, and nothing is left over', options, async () => {
     assert.deepEqual((await download('/no/such')).json.code, 'not_found');
     assert.deepEqual((await download('relative')).json.code, 'bad_value');
@@ -117,8 +127,8 @@ test('errors of files have the API\'s codes, and nothing is left over', options,
 });
 
 test('what it cannot do says why', options, async () => {
-    const info = await execd('GET', '/files/info', { query: { path: '/tmp' } });
-    assert.equal(info.json.code, 'unsupported');
+    const list = await execd('GET', '/directories/list', { query: { path: '/tmp' } });
+    assert.equal(list.json.code, 'unsupported');
     const session = await execd('POST', '/session', { body: {} });
     assert.match(session.json.message, /no sessions/);
 });

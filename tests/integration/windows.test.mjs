@@ -109,7 +109,7 @@ test('what cannot be started says so, whatever language Windows speaks', options
 test('files go both ways, whole, into new directories', options, async () => {
     const bytes = Buffer.from(Array.from({ length: 200000 }, (_, i) => (i * 7) & 255));
     assert.equal((await upload('C:\\Users\\user\\new\\deep/Grüße.bin', bytes, { mode: 644 })).status, 200);
-    const back = await download('c:/users/USER/new/deep/grüße.bin'.replace('ü', 'ü'));
+    const back = await download('c:/users/USER/new/deep/grüße.bin');
     assert.deepEqual(back.body, bytes);
     const { json } = await info('C:\\Users\\user\\new\\deep\\Grüße.bin');
     assert.equal(Object.values(json)[0].size, bytes.length);

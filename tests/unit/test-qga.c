@@ -313,7 +313,7 @@ TestSuite(qga, .init = start, .fini = stop, .timeout = 30);
 
 Test(qga, says_what_the_guest_can_do)
 {
-    cr_assert(eq(str, ops_of_guest, "[\"ping\",\"exec\",\"read\",\"write\",\"clock\",\"facts\"]"));
+    cr_assert(eq(str, ops_of_guest, "[\"ping\",\"exec\",\"read\",\"write\",\"clock\",\"facts\",\"stat\",\"mkdir\",\"move\",\"remove\"]"));
     cr_assert(agent_is_ready(agent));
 }
 
@@ -472,7 +472,7 @@ Test(qga, refuses_what_it_cannot_do)
 {
     static const char *const requests[] = {
         "{\"op\": \"pty\"}", "{\"op\": \"tar\"}", "{\"op\": \"fly\"}", "{\"op\": \"hostname\"}",
-        "{\"op\": \"stat\", \"path\": \"/a\"}", "{\"op\": \"freeze\"}", "{\"op\": \"desktop.launch\"}",
+        "{\"op\": \"list\", \"path\": \"/a\"}", "{\"op\": \"freeze\"}", "{\"op\": \"desktop.launch\"}",
         "{\"op\": \"exec\", \"command\": \"true\", \"rlimits\": {}}",
     };
     for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
@@ -566,6 +566,53 @@ Test(qga, begins_anew_when_told_to)
     buf_consume(&heard, heard.size);
     sync_up();
     cr_assert(agent_is_ready(agent));
+}
+
+/* --- Files by programs ------------------------------------------------------------------------ */
+
+Test(qga, describes_a_file_by_stat)
+{
+    begin(json_pack("{s:s, s:s}", "op", "stat", "path", "/etc/motd"));
+    auto_json json_t *request = serve_program(0, "81a4 286 0 42 1700000000 root shadow\n", "");
+    cr_assert(has_word(request, "/etc/motd"));
+    finish();
+    expect(json_get_int(run.result, "size", -1), 286);
+    expect(json_get_int(run.result, "mode", -1), 0644);
+    expect(json_get_int(run.result, "mtime_us", -1), 1700000000000000);
+    cr_assert(eq(int, strcmp(json_get_string(run.result, "type", ""), "file"), 0));
+    cr_assert(eq(int, strcmp(json_get_string(run.result, "group", ""), "shadow"), 0));
+}
+
+Test(qga, takes_no_lies_for_a_files_description)
+{
+    static const char *const lies[] = { "", "81a4", "zz 1 1 1 1 a b", "81a4 -1 0 0 0 a b", "81a4 1 0 0 99999999999999999 a b" };
+    for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+        run = (struct run){ 0 };
+        begin(json_pack("{s:s, s:s}", "op", "stat", "path", "/a"));
+        json_decref(serve_program(0, lies[i], ""));
+        finish();
+        cr_expect(eq(int, run.error.code, ERROR_GUEST_FAILED), "%s", lies[i]);
+    }
+}
+
+Test(qga, tells_the_errors_of_programs)
+{
+    static const struct {
+        const char *request, *said;
+        enum error_code code;
+    } rows[] = {
+        { "{\"op\": \"remove\", \"path\": \"/a\"}", "rmdir: failed to remove '/a': Directory not empty", ERROR_CONFLICT },
+        { "{\"op\": \"stat\", \"path\": \"/a\"}", "stat: cannot statx '/a': No such file or directory", ERROR_NOT_FOUND },
+        { "{\"op\": \"move\", \"from\": \"/a\", \"to\": \"/b\", \"overwrite\": false}", "File exists", ERROR_CONFLICT },
+        { "{\"op\": \"mkdir\", \"path\": \"/proc/a\"}", "mkdir: cannot create directory: Permission denied", ERROR_FORBIDDEN },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        run = (struct run){ 0 };
+        begin(json_loads(rows[i].request, 0, NULL));
+        json_decref(serve_program(1, "", rows[i].said));
+        finish();
+        cr_expect(eq(int, run.error.code, rows[i].code), "%s", rows[i].said);
+    }
 }
 
 /* --- Facts and freezing ----------------------------------------------------------------------- */

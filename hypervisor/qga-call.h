@@ -32,6 +32,7 @@ struct qga_call {
     qga_done_fn next;
 
     int64_t pid, started_us, poll_us, poll_at_us, kill_at_us;
+    bool feeds_program; /* the call's input is the program's, and not a file's */
     bool is_started, is_killed, is_wrapped; /* wrapped: by a script, see WINDOWS_NOT_STARTED */
     void (*on_start)(struct qga_call *self);
     qga_exit_fn on_exit;
@@ -78,7 +79,7 @@ bool qga_call_is_clean(const char *text);
 
 /* --- qga-run.c --------------------------------------------------------------------------------- */
 
-/* Runs a program with what is in the call's input; args (stolen) are those of guest-exec. on_start may be
+/* Runs a program, with the call's input if feeds_program; args (stolen) are those of guest-exec. on_start may be
  * NULL. */
 void qga_run(struct qga_call *self, json_t *args, void (*on_start)(struct qga_call *self), qga_exit_fn on_exit);
 void qga_run_tick(struct qga_call *self, int64_t now_us);

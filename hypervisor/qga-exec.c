@@ -186,7 +186,7 @@ static void start_program(struct qga_call *self)
 {
     struct error err = { 0 };
     json_t *args = self->qga->is_windows ? windows_exec(self->request, &err) : linux_exec(self, &err);
-    self->is_started = true;
+    self->is_started = self->feeds_program = true;
     self->is_wrapped = args && strcmp(json_get_string(args, "path", ""), WINDOWS_POWERSHELL) == 0;
     if (args)
         qga_run(self, args, handle_started, handle_exit);

@@ -61,7 +61,7 @@ void qga_run(struct qga_call *self, json_t *args, void (*on_start)(struct qga_ca
 {
     self->on_start = on_start;
     self->on_exit = on_exit;
-    if (self->in.size > 0) {
+    if (self->feeds_program && self->in.size > 0) {
         auto_buf struct buf text = BUF_INIT;
         buf_append_base64(&text, self->in.data, self->in.size);
         json_object_set_new(args, "input-data", json_string(buf_str(&text)));
@@ -138,7 +138,7 @@ void qga_script_begin(struct qga_call *self)
 void qga_script_go_on(struct qga_call *self)
 {
     if (self->op->has_input && self->has_in_eof && !self->is_started) {
-        self->is_started = true;
+        self->is_started = self->feeds_program = true;
         qga_script(self, self->name, self->request, handle_done);
     }
 }

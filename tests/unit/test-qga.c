@@ -405,11 +405,13 @@ Test(qga, writes_a_file_that_gets_its_name_when_it_is_whole)
 Test(qga, makes_the_directory_of_a_file)
 {
     begin(json_pack("{s:s, s:s}", "op", "write", "path", "/new/dir/file"));
+    agent_call_write(run.call, "content", 7);
     serve("guest-file-open", NULL,
           "{\"error\": {\"class\": \"GenericError\", \"desc\": \"No such file or directory\"}}\n");
     auto_json json_t *made = serve_program(0, "", "");
     cr_assert(eq(int, strcmp(path_of(made), "mkdir"), 0));
     cr_assert(eq(int, strcmp(last_word(made), "/new/dir"), 0));
+    cr_assert_null(json_object_get(json_object_get(made, "arguments"), "input-data")); /* it is the file's */
     serve("guest-file-open", NULL,
           "{\"error\": {\"class\": \"GenericError\", \"desc\": \"No such file or directory\"}}\n");
     finish();

@@ -148,7 +148,7 @@ void qga_freeze_begin(struct qga_call *self)
 
 static void handle_thawed(struct qga_call *self, const json_t *ret, const struct error *err)
 {
-    self->qga->is_frozen = false;
+    self->qga->is_frozen = self->wants_thaw = false;
     if (err) /* what it is now is seen at the beginning of a session */
         self->qga->wants_session = true;
     if (!qga_call_take(self, err))
@@ -159,6 +159,6 @@ static void handle_thawed(struct qga_call *self, const json_t *ret, const struct
 
 void qga_thaw_begin(struct qga_call *self)
 {
-    self->qga->is_frozen = true;
+    self->qga->is_frozen = self->wants_thaw = true; /* also when its caller goes */
     qga_call_ask(self, "guest-fsfreeze-thaw", NULL, handle_thawed);
 }

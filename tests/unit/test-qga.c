@@ -695,6 +695,22 @@ Test(qga, thaws_what_it_was_told_to_forget)
     cr_assert_not_null(run.result);
 }
 
+Test(qga, thaws_though_who_asked_for_it_has_gone)
+{
+    become_freezable();
+    begin(json_pack("{s:s}", "op", "freeze"));
+    serve("guest-fsfreeze-freeze", NULL, "{\"return\": 2}\n");
+    finish();
+    begin(json_pack("{s:s}", "op", "thaw"));
+    run.call = agent_call_cancel(run.call);
+    serve("guest-fsfreeze-thaw", NULL, "{\"return\": 2}\n");
+    run = (struct run){ 0 };
+    begin(json_pack("{s:s}", "op", "ping"));
+    serve("guest-ping", NULL, "{\"return\": {}}\n");
+    finish();
+    cr_assert_not_null(run.result);
+}
+
 Test(qga, a_freeze_that_fails_leaves_nothing_waiting)
 {
     become_freezable();

@@ -259,6 +259,15 @@ static void handle_end(void *data maybe_unused, const json_t *result, const stru
         run.error = *err;
 }
 
+/* For the next call. */
+static void again(void)
+{
+    buf_deinit(&run.out);
+    buf_deinit(&run.err);
+    json_decref(run.result);
+    run = (struct run){ 0 };
+}
+
 static void begin(json_t *request)
 {
     static const struct agent_call_ops ops = { handle_event, handle_data, handle_eof,
@@ -478,7 +487,7 @@ Test(qga, refuses_what_it_cannot_do)
         "{\"op\": \"exec\", \"command\": \"true\", \"rlimits\": {}}",
     };
     for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
-        run = (struct run){ 0 };
+        again();
         begin(json_loads(requests[i], 0, NULL));
         finish();
         cr_assert(eq(int, run.error.code, ERROR_UNSUPPORTED), "%s", requests[i]);
@@ -509,7 +518,7 @@ Test(qga, ends_the_call_of_a_guest_that_lies)
         { "{\"op\": \"read\", \"path\": \"/a\"}", "guest-file-open", "{\"error\": 7}\n" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        run = (struct run){ 0 };
+        again();
         begin(json_loads(rows[i].request, 0, NULL));
         serve(rows[i].asked, NULL, rows[i].answer);
         finish();
@@ -535,7 +544,7 @@ Test(qga, skips_an_answer_that_is_too_long_and_goes_on)
     say("\n");
     finish();
     cr_assert(eq(int, run.error.code, ERROR_TOO_LARGE));
-    run = (struct run){ 0 };
+    again();
     begin(json_pack("{s:s}", "op", "ping"));
     serve("guest-ping", NULL, "{\"return\": {}}\n");
     finish();
@@ -589,7 +598,7 @@ Test(qga, takes_no_lies_for_a_files_description)
 {
     static const char *const lies[] = { "", "81a4", "zz 1 1 1 1 a b", "81a4 -1 0 0 0 a b", "81a4 1 0 0 99999999999999999 a b" };
     for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
-        run = (struct run){ 0 };
+        again();
         begin(json_pack("{s:s, s:s}", "op", "stat", "path", "/a"));
         json_decref(serve_program(0, lies[i], ""));
         finish();
@@ -609,7 +618,7 @@ Test(qga, tells_the_errors_of_programs)
         { "{\"op\": \"mkdir\", \"path\": \"/proc/a\"}", "mkdir: cannot create directory: Permission denied", ERROR_FORBIDDEN },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        run = (struct run){ 0 };
+        again();
         begin(json_loads(rows[i].request, 0, NULL));
         json_decref(serve_program(1, "", rows[i].said));
         finish();
@@ -671,7 +680,7 @@ Test(qga, lets_commands_wait_while_the_guest_is_frozen)
     expect(json_get_int(run.result, "count", 0), 2);
     agent_call_new(agent, json_pack("{s:s}", "op", "ping"), &other, NULL, LIMIT_US);
     turn();
-    run = (struct run){ 0 };
+    again();
     begin(json_pack("{s:s}", "op", "thaw"));
     serve("guest-fsfreeze-thaw", NULL, "{\"return\": 2}\n"); /* hear would fail on the ping */
     finish();
@@ -702,9 +711,11 @@ Test(qga, thaws_though_who_asked_for_it_has_gone)
     serve("guest-fsfreeze-freeze", NULL, "{\"return\": 2}\n");
     finish();
     begin(json_pack("{s:s}", "op", "thaw"));
+    json_decref(hear("guest-fsfreeze-thaw"));
     run.call = agent_call_cancel(run.call);
-    serve("guest-fsfreeze-thaw", NULL, "{\"return\": 2}\n");
-    run = (struct run){ 0 };
+    say("{\"return\": 2}\n");
+    serve("guest-fsfreeze-thaw", NULL, "{\"return\": 0}\n");
+    again();
     begin(json_pack("{s:s}", "op", "ping"));
     serve("guest-ping", NULL, "{\"return\": {}}\n");
     finish();
@@ -718,7 +729,7 @@ Test(qga, a_freeze_that_fails_leaves_nothing_waiting)
     serve("guest-fsfreeze-freeze", NULL, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"VSS\"}}\n");
     finish();
     cr_assert(eq(int, run.error.code, ERROR_GUEST_FAILED));
-    run = (struct run){ 0 };
+    again();
     begin(json_pack("{s:s}", "op", "ping"));
     serve("guest-ping", NULL, "{\"return\": {}}\n");
     finish();
@@ -890,7 +901,7 @@ Test(qga, refuses_what_windows_lacks)
     };
     become_windows();
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        run = (struct run){ 0 };
+        again();
         begin(json_loads(rows[i].request, 0, NULL));
         finish();
         cr_expect(eq(int, run.error.code, rows[i].code), "%s: %s", rows[i].request, run.error.message);
@@ -909,7 +920,7 @@ Test(qga, a_reboot_in_the_middle_ends_the_command_and_nothing_else)
           "{\"error\": {\"class\": \"GenericError\", \"desc\": \"PID 42 does not exist\"}}\n");
     finish();
     cr_assert(eq(int, run.error.code, ERROR_GUEST_GONE), "%s", run.error.message);
-    run = (struct run){ 0 };
+    again();
     begin(json_pack("{s:s}", "op", "ping"));
     serve("guest-ping", NULL, "{\"return\": {}}\n"); /* and no taskkill before it */
     finish();

@@ -61,29 +61,31 @@ static void add_machine(const struct machine_spec *spec, struct argv *out)
     argv_add(out, spec->uuid);
 }
 
-static void add_secure_firmware(struct argv *out)
+/* In flash, whatever it is: what -bios loads is a ROM, which a QEMU that waits for a state leaves empty, so that a
+ * restored guest would not come back from a reset. */
+static void add_firmware(const struct machine_spec *spec, struct argv *out)
 {
-    /* Only the firmware, in system management mode, may write its variables. */
-    argv_add(out, "-global");
-    argv_add(out, "driver=cfi.pflash01,property=secure,value=on");
+    bool has_variables = profile_variables(&spec->shape) != NULL;
+    if (spec->shape.firmware == FIRMWARE_SECURE) {
+        /* Only the firmware, in system management mode, may write its variables. */
+        argv_add(out, "-global");
+        argv_add(out, "driver=cfi.pflash01,property=secure,value=on");
+    }
     argv_add(out, "-blockdev");
-    argv_add(out, "driver=file,node-name=firmware,filename=" PROFILE_OVMF_SECURE ",read-only=on");
-    argv_add(out, "-add-fd");
-    argv_addf(out, "fd=%d,set=%d", GUEST_FD_FLASH, GUEST_FDSET_FLASH);
-    argv_add(out, "-blockdev");
-    argv_addf(out, "driver=file,node-name=" GUEST_NODE_FLASH ",filename=/dev/fdset/%d", GUEST_FDSET_FLASH);
+    argv_addf(out, "driver=file,node-name=firmware,filename=%s,read-only=on", profile_firmware(&spec->shape));
+    if (has_variables) {
+        argv_add(out, "-add-fd");
+        argv_addf(out, "fd=%d,set=%d", GUEST_FD_FLASH, GUEST_FDSET_FLASH);
+        argv_add(out, "-blockdev");
+        argv_addf(out, "driver=file,node-name=" GUEST_NODE_FLASH ",filename=/dev/fdset/%d", GUEST_FDSET_FLASH);
+    }
     argv_add(out, "-machine");
-    argv_add(out, "pflash0=firmware,pflash1=" GUEST_NODE_FLASH);
+    argv_add(out, has_variables ? "pflash0=firmware,pflash1=" GUEST_NODE_FLASH : "pflash0=firmware");
 }
 
 static void add_boot(const struct machine_spec *spec, struct argv *out)
 {
-    if (spec->shape.firmware == FIRMWARE_UEFI) {
-        argv_add(out, "-bios");
-        argv_add(out, PROFILE_OVMF);
-    } else if (spec->shape.firmware == FIRMWARE_SECURE) {
-        add_secure_firmware(out);
-    }
+    add_firmware(spec, out);
     if (!spec->kernel)
         return;
     argv_add(out, "-kernel");

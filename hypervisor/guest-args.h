@@ -17,7 +17,7 @@ enum guest_fd {
     GUEST_FD_OVERLAY_RO = 8,
     GUEST_FD_RAM = 9,        /* memfd */
     GUEST_FD_QGA = 10,       /* a listening unix socket: the port of the QEMU guest agent */
-    GUEST_FD_FLASH = 11,     /* memfd with the firmware's variables; only with FIRMWARE_SECURE */
+    GUEST_FD_FLASH = 11,     /* memfd with the firmware's variables; only with UEFI */
     GUEST_FD_TPM = 12,       /* a connected unix socket: swtpm's control; only with a TPM */
     GUEST_FD_COUNT,          /* not a descriptor of QEMU: first number free for the jail */
 };

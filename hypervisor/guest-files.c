@@ -72,16 +72,17 @@ static int open_ram(const struct machine_spec *spec, struct error *err)
     return fd < 0 ? error_errno(err, errno, "taking the template's RAM") : fd;
 }
 
-/* The variables as the firmware's package has them: Microsoft's keys, and nothing of another guest. */
+/* The variables as the firmware's package has them, and nothing of another guest. */
 static int open_flash(const struct machine_spec *spec, struct error *err)
 {
     auto_buf struct buf variables = BUF_INIT;
     int64_t bytes = profile_flash_bytes(&spec->shape);
-    int r = fs_read(PROFILE_OVMF_VARS, (size_t)bytes, &variables, err);
+    const char *path = profile_variables(&spec->shape);
+    int r = fs_read(path, (size_t)bytes, &variables, err);
     if (r < 0)
         return r;
     if ((int64_t)variables.size != bytes)
-        return error_set(err, ERROR_GUEST_FAILED, "%s has %zu bytes, and not %lld", PROFILE_OVMF_VARS, variables.size,
+        return error_set(err, ERROR_GUEST_FAILED, "%s has %zu bytes, and not %lld", path, variables.size,
                          (long long)bytes);
     auto_fd int fd = memfd_create("deskfarm-variables", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0 || write(fd, variables.data, variables.size) != (ssize_t)variables.size || fchmod(fd, 0666) < 0 ||

@@ -30,7 +30,6 @@ static const char *const qemu_files[] = {
     "/usr/share/qemu",    /* option ROMs that are QEMU's own, linuxboot */
     "/usr/share/seabios", /* BIOS and VGA BIOS; /usr/share/qemu points here */
     "/usr/share/OVMF",
-    "/usr/share/ovmf",
 };
 
 static void show(struct argv *out, const char *how, const char *from, const char *to)

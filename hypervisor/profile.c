@@ -26,6 +26,14 @@ struct part {
     size_t n, offset;
 };
 
+static const struct {
+    const char *code, *variables;
+} firmware_files[] = {
+    [FIRMWARE_BIOS] = { "/usr/share/seabios/bios-256k.bin", NULL },
+    [FIRMWARE_UEFI] = { "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd" },
+    [FIRMWARE_SECURE] = { "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd" },
+};
+
 static const char *const firmwares[] = { "bios", "uefi", "secure" };
 static const char *const displays[] = { "virtio", "vga" };
 static const char *const inputs[] = { "virtio", "usb" };
@@ -108,7 +116,17 @@ int64_t profile_video_bytes(const struct machine_shape *self, int width, int hei
 
 int64_t profile_flash_bytes(const struct machine_shape *self)
 {
-    return self->firmware == FIRMWARE_SECURE ? FLASH_BYTES : 0;
+    return self->firmware == FIRMWARE_BIOS ? 0 : FLASH_BYTES;
+}
+
+const char *profile_firmware(const struct machine_shape *self)
+{
+    return firmware_files[self->firmware].code;
+}
+
+const char *profile_variables(const struct machine_shape *self)
+{
+    return firmware_files[self->firmware].variables;
 }
 
 bool profile_can_save(const struct machine_shape *self)
@@ -123,14 +141,12 @@ bool profile_draws_cursor(const struct machine_shape *self)
 
 int profile_check_host(const struct machine_shape *self, struct error *err)
 {
-    const char *file = self->firmware == FIRMWARE_UEFI     ? PROFILE_OVMF
-                       : self->firmware == FIRMWARE_SECURE ? PROFILE_OVMF_SECURE
-                                                           : NULL;
+    const char *file = profile_firmware(self);
     if (self->has_tpm && access(PROFILE_SWTPM, X_OK) < 0)
         return error_set(err, ERROR_NOT_READY, "this machine has a TPM, and %s is missing: install the package swtpm",
                          PROFILE_SWTPM);
-    if (!file || access(file, R_OK) == 0)
+    if (access(file, R_OK) == 0)
         return 0;
-    return error_set(err, ERROR_NOT_READY, "this machine boots by UEFI, and %s is missing: install the package ovmf",
-                     file);
+    return error_set(err, ERROR_NOT_READY, "this machine's firmware %s is missing: install the package %s", file,
+                     self->firmware == FIRMWARE_BIOS ? "seabios" : "ovmf");
 }

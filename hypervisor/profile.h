@@ -14,8 +14,8 @@
 enum machine_profile { MACHINE_LINUX, MACHINE_GENERIC, MACHINE_WINDOWS, MACHINE_PROFILE_COUNT };
 enum machine_firmware {
     FIRMWARE_BIOS,   /* SeaBIOS; with a kernel: that one */
-    FIRMWARE_UEFI,   /* OVMF; its variables live in the guest's RAM */
-    FIRMWARE_SECURE, /* OVMF with Secure Boot, Microsoft's keys enrolled; its variables live in a flash */
+    FIRMWARE_UEFI,   /* OVMF; its variables live in a flash */
+    FIRMWARE_SECURE, /* the same with Secure Boot, Microsoft's keys enrolled */
 };
 enum machine_display { DISPLAY_VIRTIO, DISPLAY_VGA };
 enum machine_input { INPUT_VIRTIO, INPUT_USB };
@@ -54,9 +54,9 @@ bool profile_can_save(const struct machine_shape *self);
 bool profile_draws_cursor(const struct machine_shape *self);
 
 /* Where Debian has them; shown to every QEMU (hypervisor/jail.c). */
-#define PROFILE_OVMF "/usr/share/ovmf/OVMF.fd"
-#define PROFILE_OVMF_SECURE "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
-#define PROFILE_OVMF_VARS "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"
+const char *profile_firmware(const struct machine_shape *self);
+/* What its variables begin as; NULL: it has none. */
+const char *profile_variables(const struct machine_shape *self);
 #define PROFILE_SWTPM "/usr/bin/swtpm"
 /* not_ready, naming the package, when the firmware or swtpm is not installed. */
 int profile_check_host(const struct machine_shape *self, struct error *err);

@@ -151,7 +151,7 @@ static const struct {
     { "clear", clear, NULL },  { "fill", fill, NULL },                  { "cursor", follow, NULL },
     { "held", greet, hid_report_held },                                 { "disks", greet, disk_report },
     { "read", read_block, disk_report_crc },                            { "write", fill_block, disk_report_crc },
-    { "pcr", read_pcr, tpm_report_pcr },                                { "extend", extend_pcr, tpm_report_pcr },
+    { "measured", read_pcr, tpm_report_pcr },                           { "extend", extend_pcr, tpm_report_pcr },
     { "resets", read_resets, tpm_report_resets },                       { "reboot", reboot, NULL },
     { "poweroff", power_off, NULL },
 };

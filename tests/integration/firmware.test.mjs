@@ -9,7 +9,7 @@ import { Daemon, binary } from './lib/daemon.mjs';
 import { OwnCache } from './lib/images.mjs';
 import { decodePng } from './lib/png.mjs';
 
-const MEMTEST = '/boot/memtest86+x64.bin', OVMF = '/usr/share/ovmf/OVMF.fd';
+const MEMTEST = '/boot/memtest86+x64.bin', OVMF = '/usr/share/OVMF/OVMF_CODE_4M.fd';
 const missing = [binary, MEMTEST, OVMF].find((file) => !fs.existsSync(file));
 const options = { skip: missing ? `needs ${missing}` : false, timeout: 240000 };
 let daemon, client, cache;

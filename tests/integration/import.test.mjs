@@ -26,6 +26,7 @@ before(async () => {
         return;
     cache = new OwnCache();
     work = fs.mkdtempSync(path.join(os.tmpdir(), 'df-import-'));
+    fs.chmodSync(work, 0o755); /* a cache in it must be in reach of jails */
     /* The UEFI program on a disk without a table of partitions, as its own image has it, but with an odd size. */
     const efi = path.join(cacheDir, 'images/uefi/uefi.efi');
     makeFat(file('disk.raw'), { 'EFI/BOOT/BOOTX64.EFI': efi });
@@ -120,7 +121,7 @@ test('Debian\'s memtest86+ boots from its ISO to its screen', options, async () 
     const { id } = await client.create('memtest');
     await client.waitState(id, 'Running');
     const { results: [{ found }] } = (await client.call('POST', `/v1/sandboxes/${id}/desktop/actions`, { ms: 120000, body: {
-        actions: [{ type: 'wait_for', kind: 'text', text: 'Memtest86+', max_ms: 90000 }], settle: false, screenshot: false } })).json;
+        actions: [{ type: 'wait_for', kind: 'text', text: 'Configuration', max_ms: 90000 }], settle: false, screenshot: false } })).json;
     assert.ok(found);
     await client.delete(id);
 });
@@ -158,7 +159,7 @@ const bad = {
     'a header of a qcow2': [() => cut('disk.qcow2', 'head.qcow2', 0.0001), /shorter than its header/],
     'a vmdk that is cut': [() => cut('disk.vmdk', 'cut.vmdk'), /damaged, or was cut/],
     'a vdi that is cut': [() => cut('disk.vdi', 'cut.vdi'), /was cut/],
-    'a vhdx that is cut': [() => cut('disk.vhdx', 'cut.vhdx', 0.9), /damaged|was cut|cannot be read/],
+    'a vhdx that is cut': [() => cut('disk.vhdx', 'cut.vhdx'), /damaged|was cut|cannot be read/],
     'a vhd that is cut': [() => cut('disk.vhd', 'cut.vhd', 0.9), /was cut/],
     'an ISO that is cut': [() => cut('uefi.iso', 'cut.iso', 0.9), /was cut/],
     'an ISO that does not boot': [() => changed('uefi.iso', 'data.iso', (bytes) => bytes.fill(0, 34816, 36864)), /does not|no medium that boots/],

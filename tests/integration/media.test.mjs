@@ -30,7 +30,6 @@ before(async () => {
     cache.addImage('virtio', { ...disk, disk_bus: 'virtio', media: ['b.iso', 'a.iso'] }, { 'a.iso': iso, 'b.iso': second });
     cache.addImage('medium-only', { profile: 'generic', media: ['a.iso'] }, { 'a.iso': iso });
     cache.addImage('memtest', { ...disk, firmware: 'bios', media: ['a.iso'] }, { 'a.iso': MEMTEST });
-    cache.addImage('memtest-linux', { profile: 'linux', disk_bytes: 8 * MIB, media: ['a.iso'] }, { 'a.iso': MEMTEST });
     daemon = await Daemon.start({ env: { DESKFARM_CACHE: cache.dir } });
     client = daemon.client();
 }, { timeout: 60000 });
@@ -83,15 +82,14 @@ test('media beside a virtio disk, of which the second boots; media alone', optio
     await Promise.all([guest.id, other.id].map((id) => client.delete(id)));
 });
 
-for (const image of ['memtest', 'memtest-linux'])
-    test(`a BIOS boots the medium: ${image}`, options, async () => {
-        const { id } = await client.create(image);
-        await client.waitState(id, 'Running');
-        const { results: [{ found }] } = await post(`/v1/sandboxes/${id}/desktop/actions`,
-            { actions: [{ type: 'wait_for', kind: 'text', text: 'Configuration', max_ms: 90000 }], settle: false, screenshot: false });
-        assert.ok(found, 'memtest86+ shows its menu');
-        await client.delete(id);
-    });
+test('a BIOS boots the medium: memtest86+ shows its menu', options, async () => {
+    const { id } = await client.create('memtest');
+    await client.waitState(id, 'Running');
+    const { results: [{ found }] } = await post(`/v1/sandboxes/${id}/desktop/actions`,
+        { actions: [{ type: 'wait_for', kind: 'text', text: 'Configuration', max_ms: 90000 }], settle: false, screenshot: false });
+    await client.delete(id); /* it computes without end */
+    assert.ok(found);
+});
 
 test('what was written is in forks, checkpoints and after hibernation, each its own', options, async () => {
     let guest = await start('installer');
@@ -151,7 +149,7 @@ test('an export has the media, and another daemon starts it with them', options,
 
 test('a size that is less than the image\'s is refused, more is had', options, async () => {
     const { status, json } = await client.send('POST', '/v1/sandboxes', { body: { image: { uri: 'installer' }, resourceLimits: { disk: '32Mi' } } });
-    assert.deepEqual([status, json.code], [422, 'bad_value']);
+    assert.deepEqual([status, json.code], [400, 'bad_value']);
     const guest = await UefiGuest.create(daemon, client, { image: { uri: 'installer' }, resourceLimits: { disk: '100Mi' } });
     assert.equal((await guest.command('disks')).disks[0][0], 100 * MIB / BLOCK);
     guest.close();

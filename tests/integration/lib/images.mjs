@@ -8,6 +8,7 @@ export class OwnCache {
     constructor() {
         this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'df-cache-'));
         fs.chmodSync(this.dir, 0o755); /* guests read their image there, each under a uid of its own */
+        fs.mkdirSync(path.join(this.dir, 'images'));
     }
 
     /** files: name in the image's directory to path, which a hard link is made of where that can be. */

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#define HEAP_BYTES (UINT64_C(64) << 20)
 #define MAPS_MAX (4 << 20)
 #define MEMFD_PREFIX "deskfarm-ram-" /* as it shows in /proc/PID/maps, to be found again */
 
@@ -67,6 +68,13 @@ static bool parse_line(const char *text, struct line *ret)
     return true;
 }
 
+/* A thread's heap is followed by a fence too: what it may still grow into. glibc aligns it to what it reserves. It
+ * grows through multiples of 132 KiB, and the flash of a UEFI's variables has 528. */
+static bool is_heap(const struct line *memory, const struct line *fence)
+{
+    return memory->start % HEAP_BYTES == 0 && fence->end - memory->start >= HEAP_BYTES;
+}
+
 int ram_match_beside(const char *maps, int64_t bytes, struct ram_mapping *ret)
 {
     struct line line, before = { 0 };
@@ -75,7 +83,7 @@ int ram_match_beside(const char *maps, int64_t bytes, struct ram_mapping *ret)
         if (!parse_line(at, &line))
             continue;
         bool has_fence = before.end == line.start && strcmp(line.mode, "---p") == 0 && line.is_anonymous;
-        if (has_fence && before.is_anonymous && strcmp(before.mode, "rw-p") == 0 &&
+        if (has_fence && !is_heap(&before, &line) && before.is_anonymous && strcmp(before.mode, "rw-p") == 0 &&
             (int64_t)(before.end - before.start) == bytes) {
             *ret = (struct ram_mapping){ before.start, before.end };
             n++;

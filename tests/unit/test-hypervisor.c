@@ -200,7 +200,14 @@ Test(ram, finds_a_devices_memory_among_mappings)
         "51000000-51001000 ---p 00000000 00:00 0 \n"
         "60000000-60800000 rw-p 00000000 00:00 0 \n"
         "60800000-60801000 ---p 00000000 00:00 0 \n";
+    static const char heaps[] =
+        "7f0000000000-7f0000084000 rw-p 00000000 00:00 0 \n" /* of a thread, and what it may grow into */
+        "7f0000084000-7f0004000000 ---p 00000000 00:00 0 \n"
+        "7f0005000000-7f0005084000 rw-p 00000000 00:00 0 \n"
+        "7f0005084000-7f0005085000 ---p 00000000 00:00 0 \n";
     struct ram_mapping found;
+    cr_assert(eq(int, ram_match_beside(heaps, 540672, &found), 1));
+    cr_assert(eq(u64, found.start, 0x7f0005000000));
     cr_assert(eq(int, ram_match_beside(maps, 16 << 20, &found), 1));
     cr_assert(eq(u64, found.start, 0x50000000));
     cr_assert(eq(u64, found.end, 0x51000000));

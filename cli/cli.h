@@ -23,8 +23,6 @@ struct cli {
     const char *progress_format; /* of the last line, and when it was shown */
     int64_t progress_us;
     void *curl; /* one connection, kept for all requests of a run */
-    /* Set: answers may be streams of events. Each event's text as it comes, borrowed; reply.text is empty then. */
-    void (*on_event)(const char *text, size_t size);
 };
 
 /* From the global flags and the environment. */

@@ -164,47 +164,16 @@ void reply_deinit(struct reply *self)
     *self = (struct reply){ 0 };
 }
 
-struct incoming {
-    const struct cli *cli;
-    struct buf *text;
-};
-
-static bool is_event_stream(const struct cli *self)
-{
-    const char *type = NULL;
-    curl_easy_getinfo(self->curl, CURLINFO_CONTENT_TYPE, &type);
-    return type && strncmp(type, "text/event-stream", 17) == 0;
-}
-
-/* Of the lines of an event only its data matters, which the daemon writes as one line. */
-static void take_events(const struct cli *self, struct buf *text)
-{
-    const char *line, *end;
-    while (text->size > 0 && (end = memchr(text->data, '\n', text->size))) {
-        line = (const char *)text->data;
-        size_t n = (size_t)(end - line);
-        if (n > 6 && memcmp(line, "data: ", 6) == 0)
-            self->on_event(line + 6, n - 6);
-        buf_consume(text, n + 1);
-    }
-}
-
 static size_t receive(char *data, size_t size, size_t n, void *out)
 {
-    struct incoming *self = out;
-    if (buf_append(self->text, data, size * n) < 0)
-        return 0;
-    if (self->cli->on_event && is_event_stream(self->cli))
-        take_events(self->cli, self->text);
-    return size * n;
+    return buf_append(out, data, size * n) < 0 ? 0 : size * n;
 }
 
 static struct curl_slist *make_headers(const struct cli *self, const char *idempotency_key,
                                        bool has_body)
 {
     auto_free char *key = NULL, *idempotency = NULL;
-    struct curl_slist *list = curl_slist_append(NULL, self->on_event ? "Accept: application/json, text/event-stream"
-                                                                     : "Accept: application/json");
+    struct curl_slist *list = curl_slist_append(NULL, "Accept: application/json");
     if (has_body)
         list = curl_slist_append(list, "Content-Type: application/json");
     if (self->key && asprintf(&key, "Authorization: Bearer %s", self->key) > 0)
@@ -331,8 +300,7 @@ static int exchange(struct cli *self, const struct api_operation *op, const char
     curl_easy_setopt(self->curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(self->curl, CURLOPT_ERRORBUFFER, detail);
     curl_easy_setopt(self->curl, CURLOPT_WRITEFUNCTION, receive);
-    struct incoming incoming = { self, &ret->text };
-    curl_easy_setopt(self->curl, CURLOPT_WRITEDATA, &incoming);
+    curl_easy_setopt(self->curl, CURLOPT_WRITEDATA, &ret->text);
     CURLcode code = curl_easy_perform(self->curl);
     curl_easy_setopt(self->curl, CURLOPT_ERRORBUFFER, NULL);
     int status = code == CURLE_OK ? finish(self, ret) : cli_fail_unreachable(self, (int)code, detail);

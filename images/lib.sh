@@ -196,7 +196,7 @@ compile_desktop() {
         cd "$here"
         gcc -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -I .. agent/desktop/*.c agent/loop.c \
             $(agent_base_files | grep '[.]c$' | grep -v wire) \
-            -lX11 -lXfixes -lXrandr -lXtst -lsystemd -ljansson -o "$1" >>"$log" 2>&1
+            -lX11 -lXfixes -lXi -lXrandr -lXtst -lsystemd -ljansson -o "$1" >>"$log" 2>&1
     )
     strip "$1"
 }

@@ -21,7 +21,7 @@ packages=(
     xfce4-session xfce4-settings xfce4-panel xfdesktop4 xfwm4 thunar exo-utils gvfs at-spi2-core
     gsettings-desktop-schemas libglib2.0-bin
     # what deskfarm-desktop (images/agent/desktop) is linked with
-    libjansson4 libsystemd0 libx11-6 libxfixes3 libxrandr2 libxtst6
+    libjansson4 libsystemd0 libx11-6 libxfixes3 libxi6 libxrandr2 libxtst6
     elementary-xfce-icon-theme adwaita-icon-theme gnome-themes-extra librsvg2-common
     # programs
     xfce4-terminal mousepad atril chromium firefox-esr

@@ -3,12 +3,14 @@
  *   clipboard.set {"selection", "type"}, input: the bytes → {"size"}
  *   clipboard.get {"selection", "type", "max"} → output: the bytes; {"type", "size", "targets"}
  *   clipboard.watch {"seen"} → {"changes"}, once that is another number than seen
+ *   clipboard.reads {"seen"} → {"reads", "others"}, once reads is another number than seen, or after READS_US
  *
  * Setting makes our window the selection's owner: the contents stay here and are served to whoever
  * asks, until another program copies or this one ends. Getting asks the owner, the targets in the
  * order of preference; nobody owns it or none of its targets fits: "type" is null. What is larger
  * than CHUNK goes in pieces (INCR), in both directions. Changes of CLIPBOARD's owner are counted
- * (XFixes), but for our own: who set it knows.
+ * (XFixes), but for our own: who set it knows. Programs that took the text of ours are counted too: reads by the
+ * program that has the focus, which tells that a paste has arrived, and others, such as a clipboard's manager.
  *
  * Limits: GETS_MAX readers, SENDS_MAX transfers in pieces, WATCHES_MAX who wait, TRANSFER_US for a
  * program to go on. */
@@ -27,6 +29,8 @@
 #define SENDS_MAX 16
 #define WATCHES_MAX 8
 #define TRANSFER_US 5000000
+#define READS_US 3000000
+#define CLIENT_BITS 21 /* of a window's number that its program chooses, where the server has at most 256 */
 #define TARGETS_LISTED 64
 
 /* --- What we own ------------------------------------------------------------------------------ */
@@ -150,6 +154,55 @@ static bool serve(const struct owned *self, Window to, Atom target, Atom propert
     return true;
 }
 
+/* --- Who took it ------------------------------------------------------------------------------ */
+
+static int64_t n_reads, n_others;
+static struct task *readings[WATCHES_MAX];
+
+static void tell_reads(void *data)
+{
+    struct task *task = data;
+    task_finish(task, json_pack("{s:I, s:I}", "reads", (json_int_t)n_reads, "others", (json_int_t)n_others));
+}
+
+static void stop_reading(struct task *task)
+{
+    struct task **place = task->state;
+    *place = NULL;
+}
+
+static void count_read(Window by)
+{
+    Window focus = None;
+    int revert;
+    XGetInputFocus(x11_display(), &focus, &revert);
+    if (focus >> CLIENT_BITS != by >> CLIENT_BITS) {
+        n_others++;
+        return;
+    }
+    n_reads++;
+    for (size_t i = 0; i < WATCHES_MAX; i++)
+        if (readings[i])
+            tell_reads(readings[i]);
+}
+
+void clipboard_reads(struct task *task)
+{
+    struct task **place = NULL;
+    for (size_t i = 0; i < WATCHES_MAX && !place; i++)
+        place = readings[i] ? NULL : &readings[i];
+    if (json_get_int(task->request, "seen", -1) != n_reads) {
+        tell_reads(task);
+    } else if (!place) {
+        task_fail(task, "busy", "the clipboard is being watched too often at once");
+    } else {
+        *place = task;
+        task->state = place;
+        task->stop = stop_reading;
+        alarm_set(&task->alarm, READS_US, tell_reads, task);
+    }
+}
+
 static void handle_request(const XSelectionRequestEvent *request)
 {
     Atom property = request->property ? request->property : request->target; /* old clients */
@@ -161,6 +214,8 @@ static void handle_request(const XSelectionRequestEvent *request)
                                       .property = is_good ? property : None,
                                       .time = request->time } };
     XSendEvent(x11_display(), request->requestor, False, NoEventMask, &answer);
+    if (is_good && i == 0 && has_target(&owned[i], request->target))
+        count_read(request->requestor);
 }
 
 static void forget(int i)

@@ -10,6 +10,7 @@ extern const size_t desktop_n_ops;
 void clipboard_get(struct task *task);
 void clipboard_set(struct task *task);
 void clipboard_watch(struct task *task);
+void clipboard_reads(struct task *task);
 /* window.c, window-do.c */
 void windows_list(struct task *task);
 void window_do(struct task *task);
@@ -19,6 +20,8 @@ void launch_begin(struct task *task);
 void keyboard_get(struct task *task);
 void keyboard_set(struct task *task);
 void typing_begin(struct task *task);
+/* keys.c */
+void keys_begin(struct task *task);
 /* screen.c */
 void screen_get(struct task *task);
 /* a11y-walk.c, a11y-node.c */

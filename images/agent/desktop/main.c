@@ -34,11 +34,13 @@ const struct task_op desktop_ops[] = {
     { "clipboard.get", clipboard_get, 0 },
     { "clipboard.set", clipboard_set, TASK_INPUT_MAX },
     { "clipboard.watch", clipboard_watch, 0 },
+    { "clipboard.reads", clipboard_reads, 0 },
     { "windows", windows_list, 0 },
     { "window", window_do, 0 },
     { "launch", launch_begin, 0 },
     { "keyboard.get", keyboard_get, 0 },
     { "keyboard.set", keyboard_set, 0 },
+    { "keys", keys_begin, 0 },
     { "type", typing_begin, 256 * 1024 },
     { "screen", screen_get, 0 },
     { "a11y.tree", a11y_tree, 0 },
@@ -150,6 +152,7 @@ int main(int argc, char **argv)
     source_open(&server, fcntl(ConnectionNumber(x11_display()), F_DUPFD_CLOEXEC, 3), handle_server,
                 NULL);
     source_set(&server, EPOLLIN);
+    keys_open();
     a11y_bus_open();
     run();
     typing_restore();

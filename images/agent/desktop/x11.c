@@ -145,6 +145,7 @@ void x11_turn(void)
         XNextEvent(display, &event);
         clipboard_event(&event);
         typing_event(&event);
+        keys_event(&event);
         window_event(&event);
     }
 }

@@ -87,4 +87,5 @@ void x11_turn(void);
 /* Events go to all of these. */
 void clipboard_event(const XEvent *event);
 void typing_event(const XEvent *event);
+void keys_event(XEvent *event);
 void window_event(const XEvent *event);

@@ -67,7 +67,8 @@ static void write_type(const struct api_field *field, struct buf *out)
         [API_RECTS] = "rectangles",
         [API_ANY] = "any",
     };
-    buf_puts(out, names[field->type]);
+    bool is_number_map = field->type == API_MAP && field->element && field->element->type == API_INTEGER;
+    buf_puts(out, is_number_map ? "map of integers" : names[field->type]);
     if (field->or_false)
         buf_puts(out, " or false");
     if (field->is_nullable)

@@ -279,12 +279,18 @@ static const struct api_field result_fields[] = {
     { .name = "damaged_tiles", .type = API_INTEGER,
       .text = "How many tiles of 64x64 pixels changed, each as often as it did; blinkers do not count." },
     { .name = "watched_us", .type = API_INTEGER, .text = "How long it was watched." },
-    { .name = "characters", .type = API_INTEGER, .text = "Of `type`: how many arrived." },
-    { .name = "route", .type = API_STRING, .values = VALUES{ "keys", "guest_keymap", NULL },
-      .text = "Of `type`: `keys` of the guest's layout, dead keys among them; or a keymap that the guest's desktop made "
-              "for a moment, for a text with a character that the layout lacks." },
+    { .name = "characters", .type = API_INTEGER,
+      .text = "Of `type`: how many arrived. By keys: that the guest's X server has read, where the guest can say so and the "
+              "text is longer than a word; else that its keyboard took." },
+    { .name = "route", .type = API_STRING,
+      .values = VALUES{ "keys", "guest_keymap", "clipboard", "unicode", "alt", "alt_hex", NULL },
+      .text = "Of `type`: `keys` of the guest's layout, dead keys among them; a keymap that the guest's desktop made "
+              "for a moment; its clipboard; or keys, and what the layout lacks by `unicode`, `alt` or `alt_hex`, as the "
+              "action says." },
+    { .name = "routes", .type = API_MAP, .element = &(const struct api_field){ .type = API_INTEGER },
+      .text = "Of `type`: how many characters came by each route." },
     { .name = "confirmed", .type = API_BOOLEAN,
-      .text = "Of `type` by `guest_keymap`: whether the window said that it had read the text." },
+      .text = "Of `type` by `guest_keymap` or `clipboard`: whether the focused program has read the text." },
     { .name = "x", .type = API_NUMBER, .text = "Where the pointer was left, in the request's space." },
     { .name = "y", .type = API_NUMBER, .text = "See x." },
     { .name = "native", .type = API_ARRAY, .element = &(const struct api_field){ .type = API_INTEGER },

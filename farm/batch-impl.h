@@ -1,4 +1,5 @@
-/* What the files of a batch know of it: batch-plan.c reads the request and checks it, batch.c plays it. */
+/* What the files of a batch know of it: batch-plan.c reads the request and checks it, batch.c plays it, batch-text.c
+ * has the texts. */
 #pragma once
 
 #include "farm/batch.h"
@@ -11,6 +12,7 @@
 #include "farm/shot.h"
 #include "farm/stale.h"
 #include "farm/track.h"
+#include "farm/typing.h"
 #include "input/plan.h"
 
 struct batch {
@@ -45,11 +47,10 @@ struct batch {
     void (*after_settle)(struct batch *self);
     struct shot *shot;
     struct display_observer observer; /* for first damage */
-    struct error untypable;     /* set: texts that the layout lacks, and the first one's error */
-    size_t untypable_at;        /* its index */
-    bool *is_helped;            /* per action: the helper types it */
+    struct error without;       /* set: texts need the guest's desktop, and what is said if nobody is there */
+    size_t without_at;          /* the first one's index */
     struct helper_call *helper; /* is being asked whether it is there */
-    int64_t helper_us;          /* since when it types */
+    int64_t typing_us;          /* since when it types */
     struct condition *condition; /* of wait_for */
     struct track *track;
     json_t *results;
@@ -61,7 +62,7 @@ struct batch {
 int batch_parse(struct batch *self, const json_t *request, struct error *err);
 /* Fixes the space that coordinates are meant in; the screen must be known. */
 int batch_resolve_space(struct batch *self, struct error *err);
-/* Plans every action once, without effect. Texts that only the helper can type are noted, not refused. */
+/* Plans every action once, without effect but that texts have their routes then. */
 int batch_check_plans(struct batch *self, struct error *err);
 /* The native rectangle of an action's region. */
 int batch_action_rect(const struct batch *self, const struct action *action, struct rect *ret, struct error *err);
@@ -72,3 +73,23 @@ int batch_condition(const struct batch *self, const struct action *action, struc
 void batch_add_refused(struct batch *self, size_t i);
 /* Action i cannot be done because of *err, r is its value. A partial batch is cut before it, and 0 returned. */
 int batch_refuse(struct batch *self, size_t i, int r, struct error *err);
+
+/* --- batch-text.c -------------------------------------------------------------------------------- */
+
+/* Settles the route of a text; the error is untypable when there is none. That the guest's desktop is needed is noted. */
+int batch_text_check(struct batch *self, size_t i, struct plan_context *context, struct error *err);
+/* Whether an action goes by the guest's desktop. */
+bool batch_text_is_helped(const struct action *action);
+/* Goes on to batch_begin once it is known that the desktop is there, if it is needed. */
+void batch_text_begin(struct batch *self);
+void batch_text_play(struct batch *self);
+/* What the answer says of a text. n_entered: of the characters, those that the layout lacks. */
+void batch_text_result(json_t *result, enum text_route route, size_t n_characters, size_t n_entered);
+
+/* --- batch.c ------------------------------------------------------------------------------------- */
+
+void batch_begin(struct batch *self);
+/* Plays what self->at points at, or ends. */
+void batch_next(struct batch *self);
+json_t *batch_add_result(struct batch *self);
+void batch_fail(struct batch *self, const struct error *cause);

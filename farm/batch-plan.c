@@ -1,7 +1,6 @@
 /* The first half of a batch: its request read, its coordinates' space fixed, each action planned once.
  * Nothing here injects anything, so whatever is wrong ends with the guest as it was. */
 #include "farm/batch-impl.h"
-#include "input/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,9 +36,8 @@ static int parse_actions(struct batch *self, const json_t *request, struct error
     const json_t *list = json_object_get(request, "actions");
     self->actions = calloc(json_array_size(list) + 1, sizeof *self->actions);
     self->effects = calloc(json_array_size(list) + 1, sizeof *self->effects);
-    self->is_helped = calloc(json_array_size(list) + 1, sizeof *self->is_helped);
     self->stale = calloc(json_array_size(list) + 1, sizeof *self->stale);
-    if (!self->actions || !self->effects || !self->is_helped || !self->stale)
+    if (!self->actions || !self->effects || !self->stale)
         return error_errno(err, ENOMEM, "reading actions");
     for (size_t i = 0; i < json_array_size(list); i++) {
         char where[32];
@@ -131,35 +129,6 @@ static int check_condition(const struct batch *self, const struct action *action
     return r;
 }
 
-/* Control characters and what Unicode says is none are on no key at all. */
-static bool is_for_helper(const struct action *action, const struct error *err)
-{
-    uint32_t c = 0;
-    if (action->type != ACTION_TYPE || !err || err->code != ERROR_UNTYPABLE)
-        return false;
-    for (size_t at = 0; at < action->text_size;) {
-        int n = text_next(action->text + at, action->text_size - at, &c);
-        bool is_control = (c < 0x20 && c != '\n' && c != '\t' && c != '\r') || (c >= 0x7f && c < 0xa0);
-        if (n <= 0 || is_control || (c & 0xfffe) == 0xfffe || (c >= 0xfdd0 && c <= 0xfdef))
-            return false;
-        at += (size_t)n;
-    }
-    return true;
-}
-
-/* The error is kept for when there is no helper, and is none for now. */
-static int leave_to_helper(struct batch *self, size_t i, struct error *err)
-{
-    if (!self->untypable.is_set) {
-        self->untypable = *err;
-        self->untypable_at = i;
-        error_wrap(&self->untypable, "actions[%zu]", i);
-    }
-    self->is_helped[i] = true;
-    *err = (struct error){ 0 };
-    return 0;
-}
-
 /* The place that an action points at, as its caller saw it. All are looked at before anything is played: what the
  * batch itself changes is no surprise. */
 static int check_stale(struct batch *self, size_t i, struct error *err)
@@ -193,12 +162,12 @@ int batch_check_plans(struct batch *self, struct error *err)
         struct plan plan;
         struct rect region;
         int r = 0;
-        if (action_is_played(&self->actions[i])) {
+        if (self->actions[i].type == ACTION_TYPE) {
+            r = batch_text_check(self, i, &context, err);
+        } else if (action_is_played(&self->actions[i])) {
             r = plan_action(&plan, &self->actions[i], &context, err);
             if (r == 0)
                 plan_deinit(&plan);
-            else if (is_for_helper(&self->actions[i], err))
-                r = leave_to_helper(self, i, err);
             /* From here on it is known; where exactly does not matter for a check. */
             context.has_pointer |= self->actions[i].has_x || self->actions[i].path.n_points > 0;
         } else if (self->actions[i].type == ACTION_WAIT_FOR && self->actions[i].kind != WAIT_SETTLED) {

@@ -10,25 +10,17 @@
  * event of that action pushes it back: what a press paints counts, and the screen must stay quiet
  * after the release. A caller that goes away, and every failure, releases all that is held.
  *
- * A text that the guest's layout cannot type goes by the helper in its desktop, which can, if there
- * is one: it is asked before anything is injected, and its answer to the text means that the focused
- * window has read it, so the next action comes behind it. A batch that ends while the helper types makes
- * it stop, and the next one begins when it says that it has. */
+ * Texts are batch-text.c's, except where keys alone make them. A batch that ends while the guest's desktop
+ * takes a text makes it stop, and the next one begins when it says that it has. */
 #include "base/clock.h"
 #include "farm/batch-impl.h"
 #include "farm/change.h"
 #include "farm/control.h"
-#include "input/text.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#define HELPER_US 20000000
-#define CHARACTER_US 200000 /* that the helper may take for one, on a slow machine */
-#define TEXT_US 600000000
-
-static void batch_next(struct batch *self);
 static void batch_end(struct batch *self);
 
 /* --- Settling -------------------------------------------------------------------------------------- */
@@ -83,7 +75,7 @@ static void settle_then(struct batch *self, void (*fn)(struct batch *self))
 
 /* --- Playing --------------------------------------------------------------------------------------- */
 
-static json_t *add_result(struct batch *self)
+json_t *batch_add_result(struct batch *self)
 {
     const struct action *action = &self->actions[self->at];
     json_t *result = json_pack("{si ss}", "index", (int)self->at, "type", action_table[action->type].name);
@@ -93,13 +85,13 @@ static json_t *add_result(struct batch *self)
     return result;
 }
 
-static void fail(struct batch *self, const struct error *cause)
+void batch_fail(struct batch *self, const struct error *cause)
 {
     struct error err = *cause;
     size_t n = json_array_size(self->results);
     err.is_set = true;
     if (n == 0 || json_get_int(json_array_get(self->results, n - 1), "index", -1) != (int64_t)self->at)
-        add_result(self);
+        batch_add_result(self);
     json_object_set_new(self->op.body, "failed_action", json_integer((json_int_t)self->at));
     error_wrap(&err, "actions[%zu] (%s)", self->at, action_table[self->actions[self->at].type].name);
     op_fail(&self->op, &err);
@@ -114,7 +106,7 @@ static void handle_played(void *data, const struct input_result *played, const s
         return;
     const struct action *action = &self->actions[self->at];
     self->is_playing = false;
-    json_t *result = add_result(self);
+    json_t *result = batch_add_result(self);
     json_object_set_new(result, "queued_us", json_integer(played->queued_us));
     /* From the moment the first event left: the guest may paint before it is acknowledged. */
     if (played->injected_first_us)
@@ -128,101 +120,22 @@ static void handle_played(void *data, const struct input_result *played, const s
         json_object_set_new(result, "y", json_real(y));
         json_object_set_new(result, "native", json_pack("[ii]", played->fx, played->fy));
     }
-    if (action->type == ACTION_TYPE) {
-        json_object_set_new(result, "characters", json_integer((json_int_t)played->n_characters));
-        json_object_set_new(result, "route", json_string("keys"));
-    }
+    if (action->type == ACTION_TYPE)
+        batch_text_result(result, (enum text_route)action->route, played->n_characters, played->n_entered);
     farm_counters(sandbox->farm)->actions++;
     if (err) {
-        fail(self, err);
+        batch_fail(self, err);
         return;
     }
     self->at++;
     batch_next(self);
-}
-
-/* --- Texts that the layout lacks -------------------------------------------------------------------- */
-
-/* The screen may change from the first key on and until the last: both are times of input. */
-static void note_input(struct batch *self)
-{
-    display_input(self->op.sandbox->display, clock_now_us());
-    batch_injected(&self->op);
-}
-
-static size_t count_characters(const struct action *action)
-{
-    size_t n = 0;
-    uint32_t c;
-    for (size_t at = 0; at < action->text_size; n++)
-        at += (size_t)MAX(text_next(action->text + at, action->text_size - at, &c), 1);
-    return n + action->press_enter;
-}
-
-/* Like the input's answer, it may come after its batch. */
-static void handle_typed(void *data, const json_t *typed, struct buf *output maybe_unused, const struct error *err)
-{
-    struct sandbox *sandbox = data;
-    struct batch *self = (struct batch *)sandbox->batch;
-    int64_t now_us = clock_now_us();
-    sandbox->typing = NULL;
-    if (!self || !self->is_playing) {
-        batch_start_next(sandbox);
-        return;
-    }
-    note_input(self);
-    self->is_playing = false;
-    json_t *result = add_result(self);
-    json_object_set_new(result, "queued_us", json_integer(self->helper_us));
-    json_object_set_new(result, "injected_us", json_pack("[II]", (json_int_t)self->helper_us, (json_int_t)now_us));
-    json_object_set_new(result, "characters", json_integer(json_get_int(typed, "characters", 0)));
-    json_object_set_new(result, "route", json_string("guest_keymap"));
-    /* Whether the window said that it had read it; one that knows no pings cannot. */
-    json_object_set_new(result, "confirmed", json_boolean(json_get_bool(typed, "confirmed", false)));
-    farm_counters(sandbox->farm)->actions++;
-    struct error unread = { 0 };
-    if (!err && !json_get_bool(typed, "whole", true))
-        error_set(&unread, ERROR_TIMEOUT, "the focused window has read %lld of %zu characters",
-                  (long long)json_get_int(typed, "characters", 0), count_characters(&self->actions[self->at]));
-    if (err || unread.is_set) {
-        fail(self, err ? err : &unread);
-        return;
-    }
-    self->at++;
-    batch_next(self);
-}
-
-static void type_by_helper(struct batch *self)
-{
-    const struct action *action = &self->actions[self->at];
-    struct sandbox *sandbox = self->op.sandbox;
-    struct error err = { 0 };
-    struct bytes *text = bytes_new(action->text_size + 1);
-    int64_t delay_us = (int64_t)action->delay_ms * 1000;
-    if (text) {
-        memcpy(text->data, action->text, action->text_size);
-        text->data[action->text_size] = '\n';
-        text->size = action->text_size + action->press_enter;
-        self->helper_us = clock_now_us();
-        sandbox->typing = helper_call_new(sandbox, "type", json_pack("{s:I}", "delay_us", (json_int_t)delay_us),
-                                          text, HELPER_US + MIN((int64_t)action->text_size * (CHARACTER_US + delay_us), TEXT_US),
-                                          handle_typed, sandbox, &err);
-        bytes_unref(text);
-    } else {
-        error_errno(&err, ENOMEM, "typing");
-    }
-    self->is_playing = sandbox->typing != NULL;
-    if (sandbox->typing)
-        note_input(self);
-    else
-        fail(self, &err);
 }
 
 static void play(struct batch *self)
 {
     struct error err = { 0 };
-    if (self->is_helped[self->at]) {
-        type_by_helper(self);
+    if (batch_text_is_helped(&self->actions[self->at])) {
+        batch_text_play(self);
         return;
     }
     self->is_playing = true;
@@ -230,7 +143,7 @@ static void play(struct batch *self)
     if (input_play(sandbox->input, &self->actions[self->at], &self->space, handle_played, sandbox,
                    &err) < 0) {
         self->is_playing = false;
-        fail(self, &err);
+        batch_fail(self, &err);
     }
 }
 
@@ -240,9 +153,9 @@ static void handle_inner_shot(void *data, struct shot_result *shot, const struct
 {
     struct batch *self = data;
     self->shot = NULL;
-    json_t *result = add_result(self);
+    json_t *result = batch_add_result(self);
     if (err) {
-        fail(self, err);
+        batch_fail(self, err);
         return;
     }
     json_object_set_new(result, "changed", json_boolean(!shot->is_unchanged));
@@ -269,7 +182,7 @@ static void take_inner(struct batch *self)
         self->shot = shot_start(self->op.sandbox, &params, handle_inner_shot, self, &err);
     }
     if (!self->shot)
-        fail(self, &err);
+        batch_fail(self, &err);
 }
 
 /* --- wait_for -------------------------------------------------------------------------------------- */
@@ -285,7 +198,7 @@ static void end_wait_for(struct batch *self, json_t *result, const char *text)
 
 static void after_wait_settled(struct batch *self)
 {
-    json_t *result = add_result(self);
+    json_t *result = batch_add_result(self);
     json_object_set(result, "settle", self->settle_result);
     end_wait_for(self, result, json_get_string(self->settle_result, "result", "lost"));
 }
@@ -293,7 +206,7 @@ static void after_wait_settled(struct batch *self)
 static void handle_wait_late(struct op *op)
 {
     struct batch *self = (struct batch *)op;
-    end_wait_for(self, add_result(self), "timed_out");
+    end_wait_for(self, batch_add_result(self), "timed_out");
 }
 
 /* With the limits of this action instead of the batch's. An input that is still settling goes on to
@@ -322,9 +235,9 @@ static void handle_condition(void *data, json_t *found, const struct error *err)
     const struct action *action = &self->actions[self->at];
     bool is_absent = json_get_bool(action->wanted, "absent", false);
     self->condition = NULL;
-    json_t *result = add_result(self);
+    json_t *result = batch_add_result(self);
     if (err) {
-        fail(self, err);
+        batch_fail(self, err);
         return;
     }
     json_object_set_new(result, "found", found);
@@ -343,7 +256,7 @@ static void wait_for_condition(struct batch *self)
     if (self->condition)
         op_after(&self->op, (int64_t)action->max_ms * 1000, handle_wait_late);
     else
-        fail(self, &err);
+        batch_fail(self, &err);
 }
 
 static void wait_for(struct batch *self)
@@ -354,7 +267,7 @@ static void wait_for(struct batch *self)
     if (action->kind != WAIT_SETTLED)
         wait_for_condition(self);
     else if (action->has_region && batch_action_rect(self, action, &region, &err) < 0)
-        fail(self, &err);
+        batch_fail(self, &err);
     else
         wait_for_settled(self, &region);
 }
@@ -373,7 +286,7 @@ static void handle_frame(void *data, const struct frame_update *update)
 
 /* --- The course of a batch ------------------------------------------------------------------------- */
 
-static void batch_next(struct batch *self)
+void batch_next(struct batch *self)
 {
     if (self->at == self->n_actions) {
         batch_end(self);
@@ -451,40 +364,11 @@ static void batch_end(struct batch *self)
         take_last(self);
 }
 
-static void begin_playing(struct batch *self)
+void batch_begin(struct batch *self)
 {
     static const struct display_observer_ops ops = { .frame = handle_frame };
     display_observe(self->op.sandbox->display, &self->observer, &ops, self);
     batch_next(self);
-}
-
-/* Nobody there: the error is what it would be without one. */
-static void do_without_helper(struct batch *self)
-{
-    struct error err = self->untypable;
-    if (batch_refuse(self, self->untypable_at, -1, &err) < 0)
-        op_fail(&self->op, &err);
-    else
-        begin_playing(self);
-}
-
-static void handle_helper(void *data, const json_t *result maybe_unused, struct buf *output maybe_unused,
-                          const struct error *err)
-{
-    struct batch *self = data;
-    self->helper = NULL;
-    if (err)
-        do_without_helper(self);
-    else
-        begin_playing(self);
-}
-
-static void ask_helper(struct batch *self)
-{
-    self->helper = helper_call_new(self->op.sandbox, "screen", json_object(), NULL, HELPER_US, handle_helper,
-                                   self, NULL);
-    if (!self->helper)
-        do_without_helper(self);
 }
 
 static void handle_screen(void *data, const struct error *screen_err)
@@ -501,10 +385,7 @@ static void handle_screen(void *data, const struct error *screen_err)
         op_fail(&self->op, &err);
         return;
     }
-    if (self->untypable.is_set)
-        ask_helper(self);
-    else
-        begin_playing(self);
+    batch_text_begin(self);
 }
 
 static void run(struct batch *self)
@@ -587,11 +468,12 @@ static void stop(struct op *op, bool is_aborted)
     self->shot = shot_cancel(self->shot);
     display_unobserve(&self->observer);
     self->helper = helper_call_cancel(self->helper);
-    if (self->is_playing && sandbox->typing)
-        helper_call_close(sandbox->typing);
-    else if (self->is_playing)
-        input_cancel(sandbox->input);
+    bool was_playing = self->is_playing;
     self->is_playing = false;
+    if (was_playing && sandbox->typing)
+        typing_close(sandbox->typing);
+    else if (was_playing)
+        input_cancel(sandbox->input);
     if (!self->is_running)
         return;
     put_effects(self, op->why);
@@ -613,7 +495,6 @@ static void deinit(struct op *op)
         action_deinit(&self->actions[i]);
     free(self->actions);
     free(self->effects);
-    free(self->is_helped);
     free(self->stale);
     track_free(self->track);
     json_decref(self->settle_result);

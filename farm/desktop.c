@@ -11,8 +11,10 @@
 #include "display/source-qemu.h"
 #include "farm/batch.h"
 #include "farm/control.h"
+#include "farm/key-count.h"
 #include "farm/recording.h"
 #include "farm/sandbox-impl.h"
+#include "farm/typing.h"
 #include "input/sink-qmp.h"
 
 #include <errno.h>
@@ -183,9 +185,11 @@ int desktop_init(struct sandbox *self, struct error *err)
     if (self->shape.input == INPUT_USB)
         sink_qmp_set_usb(sink, USB_BURST, farm_accel(self->farm) == ACCEL_KVM ? USB_KVM_US : USB_TCG_US);
     r = input_new(&self->input, loop, sink, self->keymap, err);
-    if (r == 0)
-        display_observe(self->display, &self->observer, &observer_ops, self);
-    return r;
+    if (r < 0)
+        return r;
+    key_count_init(self);
+    display_observe(self->display, &self->observer, &observer_ops, self);
+    return 0;
 }
 
 void desktop_deinit(struct sandbox *self)
@@ -194,6 +198,8 @@ void desktop_deinit(struct sandbox *self)
     self->control = control_free(self->control);
     desktop_send_held(self); /* there is no guest: they fail */
     display_unobserve(&self->observer);
+    key_count_stop(self);
+    self->typing = typing_free(self->typing);
     self->input = input_free(self->input);
     self->display = display_free(self->display);
     self->keymap = keymap_unref(self->keymap);

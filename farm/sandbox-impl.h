@@ -117,7 +117,8 @@ struct sandbox {
     struct list ops;          /* every operation under way */
     struct list up_waiters;   /* of those, the ones that wait for the desktop to be up */
     struct op *batch;         /* the one that plays input, or NULL */
-    struct helper_call *typing; /* a text that the guest's helper types, also while it is being ended; or NULL */
+    struct helper_call *key_count; /* a question under way, or NULL */
+    struct typing *typing; /* a text that goes by the guest's desktop, also while it is being ended; or NULL */
     struct list waiting;      /* batches that wait for it, in order */
     struct control *control;  /* who looks and who acts; NULL before the first who looks */
     struct jobs *jobs;        /* commands in the guest; NULL before the first */

@@ -10,6 +10,11 @@ static const char *const unit_names[] = { "notch", "pixel", NULL };
 static const char *const wait_names[] = { "settled", "change", "pixel", "image", "text", "window", NULL };
 static const char *const format_names[] = { "png", "jpeg", "webp", NULL };
 
+const char *const text_route_names[TEXT_COUNT + 1] = {
+    [TEXT_AUTO] = "auto",       [TEXT_KEYS] = "keys", [TEXT_GUEST_KEYMAP] = "guest_keymap", [TEXT_CLIPBOARD] = "clipboard",
+    [TEXT_UNICODE] = "unicode", [TEXT_ALT] = "alt",   [TEXT_ALT_HEX] = "alt_hex",
+};
+
 #define AT(member) .offset = offsetof(struct action, member)
 #define HAS(member) .has_offset = offsetof(struct action, member)
 #define LIMITS(lo, hi) .has_limits = true, .min = lo, .max = hi
@@ -210,6 +215,14 @@ static const struct action_field type_fields[] = {
     MILLISECONDS("delay_ms", delay_ms, 0, 1000, "0",
                  "Pause after each character; 0 is as fast as a guest takes them."),
     FLAG("secret", is_secret, "false", "Keeps the text out of recordings and logs."),
+    CHOICE("route", route, text_route_names, "\"auto\"",
+           "How: `keys` of the layout and nothing else; `guest_keymap`, by the helper in the guest's desktop; `clipboard`, "
+           "pasted, after which the clipboard has its text or picture again; or the layout's keys, and what they lack as "
+           "`unicode` (ctrl+shift+u, for GTK and IBus), `alt` (Alt codes of code page 1252, for Windows) or `alt_hex` (Alt "
+           "with keypad + and the number, where Windows is set up for it). `auto` takes the keys; for a text that they "
+           "lack the helper, or in a Windows `alt`, or `clipboard` for what that lacks."),
+    { .name = "paste_keys", .kind = ACTION_FIELD_CHORD, AT(paste_keys), .default_json = "\"ctrl+v\"",
+      .text = "What pastes, for the clipboard; in most terminals it is \"ctrl+shift+v\"." },
 };
 static const struct action_field wait_fields[] = {
     { .name = "duration_ms",
@@ -270,8 +283,8 @@ const struct action_row action_table[ACTION_COUNT] = {
     [ACTION_KEY_UP] = { "key_up", "Releases keys that key_down pressed.", ROW(key_state_fields) },
     [ACTION_HOLD_KEY] = { "hold_key", "Holds a chord down for a time.", ROW(hold_key_fields) },
     [ACTION_TYPE] = { "type", "Types text on the guest's keyboard layout, all of it or nothing. What "
-                      "the layout lacks goes by the helper in the guest's desktop, in any script; "
-                      "without one it is `untypable`.",
+                      "the layout lacks goes another way (`route`), in any script; where there is none "
+                      "it is `untypable`.",
                       ROW(type_fields) },
     [ACTION_WAIT] = { "wait", "Waits for a fixed time.", ROW(wait_fields) },
     [ACTION_WAIT_FOR] = { "wait_for", "Waits until the screen has settled, changed, or shows something.",

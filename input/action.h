@@ -45,6 +45,18 @@ enum action_type {
 enum scroll_direction { SCROLL_UP, SCROLL_DOWN, SCROLL_LEFT, SCROLL_RIGHT };
 enum scroll_unit { SCROLL_NOTCH, SCROLL_PIXEL }; /* 120 pixels are one notch */
 enum wait_kind { WAIT_SETTLED, WAIT_CHANGE, WAIT_PIXEL, WAIT_IMAGE, WAIT_TEXT, WAIT_WINDOW };
+/* How a text goes into the guest; text_route_names has them as the vocabulary does. The last three type what the
+ * layout has by its keys, and only the rest in their way (input/entry.h). */
+enum text_route {
+    TEXT_AUTO,         /* the caller does not mind */
+    TEXT_KEYS,         /* the layout's keys, or not at all */
+    TEXT_GUEST_KEYMAP, /* a helper in the guest's desktop types it */
+    TEXT_CLIPBOARD,    /* pasted; the clipboard is given back */
+    TEXT_UNICODE,
+    TEXT_ALT,
+    TEXT_ALT_HEX,
+    TEXT_COUNT
+};
 enum image_format { IMAGE_PNG, IMAGE_JPEG, IMAGE_WEBP };
 
 struct action_point {
@@ -99,6 +111,8 @@ struct action {
     char *text; /* type; valid UTF-8 without NUL, owned */
     size_t text_size;
     bool press_enter, is_secret;
+    int route;               /* enum text_route */
+    struct chord paste_keys; /* what pastes */
     int delay_ms; /* per character, 0: as fast as the guest takes them */
 
     int kind; /* wait_for: enum wait_kind */
@@ -157,6 +171,9 @@ struct action_row {
     const struct action_field *fields;
     size_t n_fields;
 };
+
+/* Indexed by enum text_route; NULL ends it. */
+extern const char *const text_route_names[TEXT_COUNT + 1];
 
 /* Indexed by enum action_type. */
 extern const struct action_row action_table[ACTION_COUNT];

@@ -1,7 +1,8 @@
-/* The player: a plan, a place in it, and one of three things to wait for.
+/* The player: a plan, a place in it, and one of four things to wait for.
  *
  *   FLUSHING  the guest is taking the events up to the next pause
  *   PAUSING   it took them, and the plan wants time to pass
+ *   READING   it took them, and its X server is to say that it has read them (input/reader.h)
  *   ENDING    the plan is over, failed or cancelled; what it held is being released
  *
  * Each wait goes on in step(). A cancel cuts a pause short and follows a flush. The plan of a text
@@ -16,25 +17,38 @@
 
 #include <errno.h>
 
-/* Text is typed as fast as the guest seems to live. Its kernel buffers 16 characters for its X
- * server or compositor, and nobody outside sees when those overflow. What is seen is how late
- * QEMU's answers and our own timers are: a machine that starves us starves the guest too. So the
+/* Text is typed as fast as the guest reads it, where somebody in the guest says how far it is. A longer one
+ * (LONG_KEYS changes of keys) begins and ends with such a word: its characters are those that have arrived.
+ *
+ * Elsewhere it is typed as fast as the guest seems to live. The kernel buffers 15 characters, and nobody
+ * outside sees when those overflow: BLIND_KEY_US lets a reader stand still for 120 ms. What is seen is how
+ * late QEMU's answers and our own timers are: a machine that starves us starves the guest too. So the
  * pause after a character grows with the worst lateness of the last ones, up to 30 ms. Answers
- * within CALM_US are usual without KVM, and 16 characters take several times as long. */
-enum { CALM_US = 8000, LATE_FACTOR = 3, LATE_PAUSE_MAX_US = 30000 };
+ * within CALM_US are usual without KVM. */
+enum { CALM_US = 8000, LATE_FACTOR = 3, LATE_PAUSE_MAX_US = 30000, BLIND_KEY_US = 4000 };
+enum { LONG_KEYS = READER_MAX, UNREAD_MAX = 2 * READER_MAX };
+/* After so long without a key the guest has read all, as far as nobody says otherwise. */
+#define IDLE_US 500000
 
 /* libinput takes a button that changes again within 25 ms as a switch that bounces; once it saw one,
  * it holds each release back for 12 ms to see whether it bounces. A pointer that moves meanwhile
  * takes the release along. */
 #define BUTTON_GAP_US 30000
 
-enum state { STATE_IDLE, STATE_FLUSHING, STATE_PAUSING, STATE_ENDING };
+enum state { STATE_IDLE, STATE_FLUSHING, STATE_PAUSING, STATE_READING, STATE_ENDING };
 
 struct input {
     struct sink *sink;
     struct keymap *keymap;
     struct timer *timer;
     struct held held;
+    struct reader reader;
+    int64_t key_us;    /* when a key changed last */
+    uint64_t n_paused; /* changes of keys before the last pause of a text */
+    struct {
+        uint64_t n_keys; /* the changes of keys with which it is read */
+        bool is_entered;
+    } typed[UNREAD_MAX]; /* the last characters */
     int width, height; /* of the scanout */
     bool has_pointer;
     int fx, fy;
@@ -43,6 +57,7 @@ struct input {
     enum state state;
     struct plan plan;
     size_t at;            /* next step */
+    bool is_long;         /* it has many keys */
     struct error failure; /* why the action ends early */
     struct input_result result;
     input_done_fn done;
@@ -191,11 +206,21 @@ static void run_key(struct input *self, uint16_t what, bool is_down)
     if (what >= HELD_KEYS) {
         self->has_button = true;
         self->was_release = !is_down;
+    } else {
+        self->key_us = clock_now_us();
     }
     if (is_down)
         held_press(&self->held, self->sink, what);
     else
         held_release(&self->held, self->sink, what);
+}
+
+static void count_character(struct input *self, bool is_entered)
+{
+    size_t at = self->result.n_characters++ % UNREAD_MAX;
+    self->result.n_entered += is_entered;
+    self->typed[at].n_keys = self->sink->n_keys;
+    self->typed[at].is_entered = is_entered;
 }
 
 /* Carries out one step that takes no time. */
@@ -216,7 +241,7 @@ static void run_step(struct input *self, const struct step *s)
         held_unlatch(&self->held, self->sink, s->code);
         break;
     case STEP_CLEAR: held_release_all(&self->held, self->sink); break;
-    case STEP_CHARACTER: self->result.n_characters++; break;
+    case STEP_CHARACTER: count_character(self, s->code != TEXT_KEYS); break;
     case STEP_PAUSE: break;
     }
 }
@@ -265,11 +290,29 @@ static void note_lateness(struct input *self)
 static int64_t pause_length(const struct input *self, const struct step *s)
 {
     bool is_text = self->at + 1 < self->plan.n_steps && s[1].kind == STEP_CHARACTER;
+    bool is_read = reader_is_there(&self->reader);
+    int64_t us = (int64_t)s->value * 1000;
     if (!is_text)
-        return (int64_t)s->value * 1000;
+        return us;
+    if (us == 0 && !is_read)
+        us = BLIND_KEY_US * (int64_t)(self->sink->n_keys - self->n_paused);
     /* The guest had the time in which QEMU took the strokes, too. */
-    int64_t spent_us = clock_now_us() - self->sent_us;
-    return MAX(s->value * 1000 - spent_us, INT64_C(0)) + MIN(LATE_FACTOR * self->late_us, LATE_PAUSE_MAX_US);
+    us = MAX(us - (clock_now_us() - self->sent_us), INT64_C(0));
+    return is_read ? us : us + MIN(LATE_FACTOR * self->late_us, LATE_PAUSE_MAX_US);
+}
+
+/* Whether the next step, or after the last one the end, has to wait until the guest has read more. */
+static bool waits_for_reader(struct input *self)
+{
+    uint64_t n_sent = self->sink->n_keys;
+    if (self->at == self->plan.n_steps)
+        return self->is_long && !reader_has_all(&self->reader, n_sent);
+    const struct step *s = &self->plan.steps[self->at];
+    if (s->kind != STEP_KEY || !s->is_down)
+        return false;
+    if (clock_now_us() - self->key_us > IDLE_US)
+        reader_note_idle(&self->reader, n_sent);
+    return (self->is_long && !reader_has_base(&self->reader, n_sent)) || !reader_has_room(&self->reader, n_sent);
 }
 
 /* Runs up to the next wait. A pause waits for the events before it and then for its time. */
@@ -279,10 +322,16 @@ static void run(struct input *self)
     for (; self->at < self->plan.n_steps; self->at++) {
         const struct step *s = &self->plan.steps[self->at];
         int64_t early_us = button_wait(self, s);
-        if ((s->kind == STEP_PAUSE || early_us > 0) && has_events)
+        bool is_early = early_us > 0 || s->kind == STEP_PAUSE;
+        if (has_events && (is_early || waits_for_reader(self)))
             break;
+        if (!has_events && !is_early && waits_for_reader(self)) {
+            self->state = STATE_READING;
+            return;
+        }
         if (s->kind == STEP_PAUSE || early_us > 0) {
             pause_for(self, STATE_PAUSING, early_us > 0 ? early_us : pause_length(self, s));
+            self->n_paused = self->sink->n_keys;
             self->at += s->kind == STEP_PAUSE;
             return;
         }
@@ -291,6 +340,8 @@ static void run(struct input *self)
     }
     if (has_events)
         flush(self, STATE_FLUSHING);
+    else if (waits_for_reader(self))
+        self->state = STATE_READING;
     else
         end(self);
 }
@@ -305,6 +356,14 @@ static void step(struct input *self)
         end(self);
     else
         run(self);
+}
+
+static bool has_many_keys(const struct plan *plan)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_steps && n < LONG_KEYS; i++)
+        n += plan->steps[i].kind == STEP_KEY;
+    return n == LONG_KEYS;
 }
 
 int input_play(struct input *self, const struct action *action, const struct space *space,
@@ -328,6 +387,8 @@ int input_play(struct input *self, const struct action *action, const struct spa
     self->wheel_rest[0] = context.wheel_rest[0];
     self->wheel_rest[1] = context.wheel_rest[1];
     self->at = 0;
+    self->is_long = has_many_keys(&self->plan);
+    self->n_paused = self->sink->n_keys;
     self->failure = (struct error){ 0 };
     self->result = (struct input_result){ .queued_us = clock_now_us() };
     self->done = done;
@@ -343,10 +404,55 @@ void input_cancel(struct input *self)
     if (!self->failure.is_set)
         error_set(&self->failure, ERROR_CANCELLED, "the action was cancelled");
     /* A flush that is under way ends by itself. */
-    if (self->state == STATE_PAUSING) {
+    if (self->state == STATE_PAUSING || self->state == STATE_READING) {
         timer_stop(self->timer);
         end(self);
     }
+}
+
+/* --- What the guest has read ------------------------------------------------------------------- */
+
+void input_set_reader(struct input *self, reader_ask_fn ask, void *data)
+{
+    self->reader.ask = ask;
+    self->reader.data = data;
+}
+
+static void go_on(struct input *self)
+{
+    if (self->state != STATE_READING)
+        return;
+    self->due_us = clock_now_us();
+    step(self);
+}
+
+void input_answer(struct input *self, const struct reader_answer *answer)
+{
+    reader_take(&self->reader, answer, self->sink->n_keys);
+    go_on(self);
+}
+
+/* Characters that the guest has taken and not read did not arrive. */
+static void fail_unread(struct input *self)
+{
+    struct input_result *result = &self->result;
+    for (size_t i = 0; i < UNREAD_MAX && result->n_characters > 0; i++) {
+        size_t at = (result->n_characters - 1) % UNREAD_MAX;
+        if (self->typed[at].n_keys <= self->reader.n_seen)
+            break;
+        result->n_characters--;
+        result->n_entered -= self->typed[at].is_entered;
+    }
+    error_set(&self->failure, ERROR_TIMEOUT, "the guest does not read its keyboard: %zu characters were read",
+              result->n_characters);
+}
+
+void input_no_answer(struct input *self, bool is_stuck)
+{
+    reader_take_none(&self->reader, is_stuck);
+    if (is_stuck && self->state == STATE_READING && !self->failure.is_set)
+        fail_unread(self);
+    go_on(self);
 }
 
 void input_release_all(struct input *self)
@@ -413,12 +519,14 @@ void input_reset(struct input *self)
     input_cancel(self);
     held_release_all(&self->held, self->sink);
     self->has_pointer = false;
+    /* Most of these keys are not down: the guest drops their release. */
     for (uint16_t code = KEY_ESC; code < HELD_KEYS; code++) {
         if (self->sink->has_key(code))
             sink_key(self->sink, code, false);
     }
     for (int button = 0; button < BUTTON_COUNT; button++)
         sink_button(self->sink, (enum button)button, false);
+    reader_reset(&self->reader, self->sink->n_keys);
     self->n_resets++;
     sink_flush(self->sink, handle_reset, self);
 }
@@ -434,6 +542,7 @@ void input_lift(struct input *self, const uint16_t *held, size_t n)
         else if (held[i] >= HELD_KEYS && held[i] < HELD_COUNT)
             sink_button(self->sink, (enum button)(held[i] - HELD_KEYS), false);
     }
+    reader_reset(&self->reader, self->sink->n_keys);
     self->n_resets++;
     sink_flush(self->sink, handle_reset, self);
 }

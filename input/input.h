@@ -12,6 +12,7 @@
 #include "base/loop.h"
 #include "input/action.h"
 #include "input/keymap.h"
+#include "input/reader.h"
 #include "input/space.h"
 
 struct input;
@@ -23,10 +24,11 @@ struct input_result {
     bool has_point;      /* the pointer's place is known: where the action left it */
     int fx, fy;          /* native pixels */
     size_t n_characters; /* type: characters that arrived, also when it failed half-way */
+    size_t n_entered;    /* of these, those that the layout lacks (input/entry.h) */
 };
 
-/* err is NULL when the action was carried out; else cancelled (input_cancel) or guest_gone (the
- * guest does not take input any more). Both pointers are borrowed. May call
+/* err is NULL when the action was carried out; else cancelled (input_cancel), guest_gone (the
+ * guest does not take input any more) or timeout (it takes input and does not read it). Both pointers are borrowed. May call
  * input_play; may not call input_free. */
 typedef void (*input_done_fn)(void *data, const struct input_result *result,
                               const struct error *err);
@@ -39,6 +41,12 @@ int input_new(struct input **ret, struct loop *loop, struct sink *sink, struct k
  * No done callback runs. */
 struct input *input_free(struct input *self);
 
+/* Who can say what the guest has read of its keyboard, if anybody can; see input/reader.h. */
+void input_set_reader(struct input *self, reader_ask_fn ask, void *data);
+/* The answer to a question, and that there will be none: is_stuck when the guest does not answer in time, which
+ * ends a text that waits for it with timeout; else it is typed by time. */
+void input_answer(struct input *self, const struct reader_answer *answer);
+void input_no_answer(struct input *self, bool is_stuck);
 /* The layout that the guest has now. */
 void input_set_keymap(struct input *self, struct keymap *keymap);
 /* A new scanout in native pixels. QEMU's tablet keeps its axis value, so the remembered pointer is

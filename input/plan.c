@@ -154,7 +154,7 @@ static bool add_dead_character(struct draft *d, const struct chord *chord)
     int size = xkb_keysym_to_utf8(chord->keysyms[0], text, sizeof text);
     if (size < 2)
         return false;
-    return text_plan(d->plan, d->context->keymap, text, (size_t)size - 1, 0, NULL) >= 0;
+    return text_plan(d->plan, d->context->keymap, TEXT_KEYS, text, (size_t)size - 1, 0, NULL) >= 0;
 }
 
 static void add_chord(struct draft *d, const struct chord *chord, int hold_ms)
@@ -199,7 +199,7 @@ static void plan_key_up(struct draft *d, const struct action *a)
 static void plan_type(struct draft *d, const struct action *a)
 {
     if (d->r >= 0)
-        d->r = text_plan(d->plan, d->context->keymap, a->text, a->text_size, a->delay_ms, d->err);
+        d->r = text_plan(d->plan, d->context->keymap, (enum text_route)a->route, a->text, a->text_size, a->delay_ms, d->err);
     if (a->press_enter) {
         add_key(d, KEY_ENTER, true);
         add_key(d, KEY_ENTER, false);

@@ -19,7 +19,7 @@ enum step_kind {
     STEP_LATCH,    /* what was pressed (code, see input/held.h) outlives the action */
     STEP_UNLATCH,  /* ends such a hold (code likewise) */
     STEP_CLEAR,    /* release_all */
-    STEP_CHARACTER /* type: a character has arrived */
+    STEP_CHARACTER /* type: a character has arrived; code is its enum text_route */
 };
 
 struct step {

@@ -19,8 +19,8 @@
  * it as a burst has, and the guest takes one per interval; it polls at least that often. A guest that does
  * not run for as long as the rest of the queue lasts loses events, and nobody hears of it.
  *
- * What is behind the guest's driver is out of sight: a guest whose X server does not run for 50 ms
- * while text arrives at full speed can still lose some of it in its own evdev buffers.
+ * What is behind the guest's driver is out of sight here: its kernel keeps 64 events for its X server, and drops
+ * all when that does not run for so long (input/reader.h).
  *
  * The tablet may be bound to a display (see sink_qmp_new); its events then carry that name. QEMU's
  * virtio tablet has no horizontal wheel. Horizontal notches go out without a display's name and so
@@ -36,7 +36,8 @@
 
 enum {
     RINGS_MAX = 4,
-    RING_ROOM = 32, /* buffers that must be free before more events go out */
+    RING_ROOM = 32, /* buffers that stay free: what a guest finds when it runs again has to fit in its own queue */
+    ROOM_LEAST = 4, /* of the others, before more events go out */
     RING_POLL_MS = 3,
     RING_WAIT_MS = 3000,
     OUTBOX_MAX = 4096,   /* events; a reset has about 150 */
@@ -77,7 +78,7 @@ struct sink_qmp {
     char *rings[RINGS_MAX]; /* QOM paths of virtio input devices */
     int n_rings;
     int n_asked;           /* rings whose answer is missing */
-    int room;              /* free buffers, as far as known */
+    int room;              /* buffers that may be used, as far as known */
     int64_t full_since_us; /* 0: not full */
     int most[RINGS_MAX];   /* buffers that a ring ever had free: all of them */
     bool is_taken;         /* all rings had as many when they were asked last */
@@ -182,9 +183,9 @@ static void handle_ring(void *data, const json_t *result)
         int *most = &self->most[self->n_rings - self->n_asked];
         *most = MAX(*most, room);
         self->is_taken &= room == *most;
-        self->room = MIN(self->room, room);
+        self->room = MIN(self->room, room - RING_ROOM);
     }
-    if (--self->n_asked == 0 && self->room < RING_ROOM) {
+    if (--self->n_asked == 0 && self->room < ROOM_LEAST) {
         if (self->full_since_us == 0)
             self->full_since_us = clock_now_us();
         timer_start(self->poll, RING_POLL_MS * 1000);
@@ -206,7 +207,7 @@ static void list_rings(struct sink_qmp *self)
 static void ask_rings(struct sink_qmp *self)
 {
     /* A ring that cannot be read does not lower it. */
-    self->room = 2 * RING_ROOM;
+    self->room = RING_ROOM;
     self->is_taken = true;
     self->n_asked = self->n_rings;
     for (int i = 0; i < self->n_rings; i++)

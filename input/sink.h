@@ -30,12 +30,14 @@ struct sink_ops {
 struct sink {
     const struct sink_ops *ops;
     bool (*has_key)(uint16_t code); /* whether the guest's keyboard has it (input/qnum.h) */
+    uint64_t n_keys;                /* changes of keys that went in */
 };
 
 /* code: evdev code (KEY_A …). One that the way into the guest cannot carry is dropped; the plan
  * (input/plan.h) never holds one. */
 static inline void sink_key(struct sink *self, uint16_t code, bool is_down)
 {
+    self->n_keys++;
     self->ops->key(self, code, is_down);
 }
 

@@ -1,7 +1,9 @@
-/* Text becomes strokes of the guest's layout. Modifiers change only between characters that need
+/* Text becomes strokes of the guest's layout, and what the layout lacks those of another way (input/entry.h). Modifiers change only between characters that need
  * different ones: "Hello World" presses shift twice. The whole text is planned before anything is
  * injected, which costs about 30 ns and 32 bytes per character. */
 #include "input/text.h"
+
+#include "input/entry.h"
 
 #include <linux/input-event-codes.h>
 
@@ -53,37 +55,52 @@ static int add_stroke(struct plan *plan, uint16_t code)
     return r < 0 ? r : plan_add(plan, (struct step){ .kind = STEP_KEY, .code = code });
 }
 
-static int add_character(struct plan *plan, const struct keymap *keymap, uint32_t character,
-                         int delay_ms, uint8_t *down)
+/* Another way holds modifiers of its own. */
+static int add_entry(struct plan *plan, const struct keymap *keymap, enum text_route route, uint32_t character,
+                     uint8_t *down)
 {
-    struct keymap_stroke strokes[KEYMAP_STROKES_MAX];
-    int n = keymap_find_character(keymap, character, strokes);
-    if (n == 0)
-        return 1;
+    int r = change_modifiers(plan, keymap, down, 0);
+    return r < 0 ? r : entry_plan(plan, keymap, route, character);
+}
+
+static int add_strokes(struct plan *plan, const struct keymap *keymap, const struct keymap_stroke *strokes, int n,
+                       uint8_t *down)
+{
     int r = 0;
     for (int i = 0; i < n && r >= 0; i++) {
         r = change_modifiers(plan, keymap, down, strokes[i].modifiers);
         if (r >= 0)
             r = add_stroke(plan, strokes[i].code);
     }
-    /* Counted when the guest took the strokes, that is after the pause. */
-    if (r >= 0)
-        r = plan_add(plan, (struct step){ .kind = STEP_PAUSE, .value = delay_ms });
-    return r < 0 ? r : plan_add(plan, (struct step){ .kind = STEP_CHARACTER });
+    return r;
 }
 
-static int set_untypable(uint32_t character, size_t index, const char *bytes, int size,
+static int add_character(struct plan *plan, const struct keymap *keymap, enum text_route route, uint32_t character,
+                         int delay_ms, uint8_t *down)
+{
+    struct keymap_stroke strokes[KEYMAP_STROKES_MAX];
+    int n = keymap_find_character(keymap, character, strokes);
+    int r = n > 0 ? add_strokes(plan, keymap, strokes, n, down) : add_entry(plan, keymap, route, character, down);
+    if (r != 0)
+        return r;
+    /* Counted when the guest took the strokes, that is after the pause. */
+    r = plan_add(plan, (struct step){ .kind = STEP_PAUSE, .value = delay_ms });
+    return r < 0 ? r : plan_add(plan, (struct step){ .kind = STEP_CHARACTER, .code = (uint16_t)(n > 0 ? TEXT_KEYS : route) });
+}
+
+static int set_untypable(enum text_route route, uint32_t character, size_t index, const char *bytes, int size,
                          struct error *err)
 {
     bool is_printable = character >= 0x20 && character != 0x7f;
+    bool is_entered = route == TEXT_UNICODE || route == TEXT_ALT || route == TEXT_ALT_HEX;
     return error_set(
         err, ERROR_UNTYPABLE,
-        "character %zu of the text, U+%04X%s%.*s%s, is not on the guest's keyboard layout", index,
+        "character %zu of the text, U+%04X%s%.*s%s, is not on the guest's keyboard layout%s%s", index,
         character, is_printable ? " '" : "", is_printable ? size : 0, bytes,
-        is_printable ? "'" : "");
+        is_printable ? "'" : "", is_entered ? ", nor to be had by " : "", is_entered ? text_route_names[route] : "");
 }
 
-int text_plan(struct plan *plan, const struct keymap *keymap, const char *text, size_t size,
+int text_plan(struct plan *plan, const struct keymap *keymap, enum text_route route, const char *text, size_t size,
               int delay_ms, struct error *err)
 {
     size_t n_steps = plan->n_steps, n_characters = plan->n_characters;
@@ -101,9 +118,9 @@ int text_plan(struct plan *plan, const struct keymap *keymap, const char *text, 
             character = '\n';
             length += at + 1 < size && text[at + 1] == '\n';
         }
-        r = add_character(plan, keymap, character, delay_ms > 0 ? delay_ms : TEXT_GAP_MS, &down);
+        r = add_character(plan, keymap, route, character, delay_ms, &down);
         if (r > 0)
-            r = set_untypable(character, index, text + at, n, err);
+            r = set_untypable(route, character, index, text + at, n, err);
         else if (r < 0)
             error_errno(err, -r, "planning the text");
         if (r < 0)

@@ -2,6 +2,8 @@
 export type Dialect = 'anthropic' | 'openai' | 'gemini' | 'ui_tars' | 'osworld';
 export interface Action { type: string; [field: string]: unknown }
 export interface Size { width: number; height: number }
+/** How a text went into the guest; `type` takes one too, or 'auto'. */
+export type Route = 'keys' | 'guest_keymap' | 'clipboard' | 'unicode' | 'alt' | 'alt_hex';
 export type Effect = 'confirmed' | 'no_visible_effect' | 'partial' | 'refused';
 export interface Result {
     index: number;
@@ -12,7 +14,9 @@ export interface Result {
     damaged_tiles?: number;
     watched_us?: number;
     characters?: number;
-    route?: 'keys' | 'guest_keymap';
+    route?: Route;
+    routes?: Partial<Record<Route, number>>;
+    confirmed?: boolean;
     [field: string]: unknown;
 }
 export interface Window { id: string | number; title: string; class: string; active: boolean; [field: string]: unknown }

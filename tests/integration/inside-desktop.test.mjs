@@ -206,6 +206,27 @@ test('texts by both ways keep their order with other actions', options, async ()
     await holds('one два 三\n→four');
 });
 
+test('a text by the clipboard: the program has taken it, and the clipboard is as it was', options, async () => {
+    await call('POST', `a11y/node/${area}/value`, { body: { text: '' } });
+    await call('POST', `a11y/node/${area}/focus`);
+    const text = 'naïve Ж 漢字 🙂\tand\nmore';
+    for (const kept of ['what was there', '']) {
+        await call('PUT', 'clipboard', { body: { text: kept } });
+        const { results: [result] } = await act({ type: 'type', text, route: 'clipboard', press_enter: true });
+        assert.deepEqual([result.route, result.characters, result.confirmed, result.effect], ['clipboard', [...text].length, true, 'confirmed']);
+        assert.equal((await call('GET', 'clipboard')).text, kept);
+    }
+    await holds(`${text}\n${text}\n`);
+});
+
+test('what the layout lacks by its number, where GTK takes it', options, async () => {
+    await call('POST', `a11y/node/${area}/value`, { body: { text: '' } });
+    await call('POST', `a11y/node/${area}/focus`);
+    const { results: [result] } = await act({ type: 'type', text: 'one два ☺🙂', route: 'unicode' });
+    assert.deepEqual([result.route, result.routes], ['unicode', { keys: 5, unicode: 5 }]);
+    await holds('one два ☺🙂');
+});
+
 test('a long text in many scripts is typed exactly', options, async (t) => {
     await call('POST', `a11y/node/${area}/value`, { body: { text: '' } });
     await call('POST', `a11y/node/${area}/focus`);

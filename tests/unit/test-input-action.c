@@ -58,8 +58,10 @@ static const struct {
     { "{'type': 'key_up', 'keys': 'shift'}", "let go LEFTSHIFT" },
     { "{'type': 'hold_key', 'keys': 'w', 'duration_ms': 500}", "W down, 500 ms, W up" },
     { "{'type': 'type', 'text': 'Hi', 'press_enter': true}",
-      "LEFTSHIFT down, H down, H up, 2 ms, LEFTSHIFT up, I down, I up, 2 ms, ENTER down, ENTER "
+      "LEFTSHIFT down, H down, H up, 0 ms, LEFTSHIFT up, I down, I up, 0 ms, ENTER down, ENTER "
       "up" },
+    { "{'type': 'type', 'text': 'é', 'route': 'alt'}",
+      "LEFTALT down, KP0 down, KP0 up, KP2 down, KP2 up, KP3 down, KP3 up, KP3 down, KP3 up, LEFTALT up, 0 ms" },
     { "{'type': 'type', 'text': 'a', 'delay_ms': 50}", "A down, A up, 50 ms" },
     { "{'type': 'type', 'text': ''}", "" },
     { "{'type': 'wait', 'duration_ms': 5}", "5 ms" },

@@ -1,4 +1,5 @@
 /* input/ without a guest: what coordinates, key names, layouts and text come down to. */
+#include "input/entry.h"
 #include "input/keymap.h"
 #include "input/pointer.h"
 #include "input/qnum.h"
@@ -483,11 +484,82 @@ static const char *planned(const char *name, const char *text, struct buf *out, 
 {
     struct keymap *keymap = layout(name);
     struct plan plan = { 0 };
-    if (text_plan(&plan, keymap, text, strlen(text), 1, err) >= 0)
+    if (text_plan(&plan, keymap, TEXT_KEYS, text, strlen(text), 1, err) >= 0)
         plan_text(&plan, out);
     plan_deinit(&plan);
     keymap_unref(keymap);
     return buf_str(out);
+}
+
+static const char *entered(const char *name, enum text_route route, const char *text, struct buf *out, struct error *err)
+{
+    struct keymap *keymap = layout(name);
+    struct plan plan = { 0 };
+    if (text_plan(&plan, keymap, route, text, strlen(text), 1, err) >= 0)
+        plan_text(&plan, out);
+    plan_deinit(&plan);
+    keymap_unref(keymap);
+    return buf_str(out);
+}
+
+Test(text, enters_what_the_layout_lacks_by_its_number)
+{
+    auto_buf struct buf out = BUF_INIT;
+    cr_assert(eq(str, (char *)entered("us", TEXT_UNICODE, "Aж", &out, NULL),
+                 "LEFTSHIFT down, A down, A up, 1 ms, LEFTSHIFT up, LEFTCTRL down, LEFTSHIFT down, U down, U up, "
+                 "LEFTSHIFT up, LEFTCTRL up, 4 down, 4 up, 3 down, 3 up, 6 down, 6 up, SPACE down, SPACE up, 1 ms"));
+    buf_consume(&out, out.size);
+    /* Digits are shifted there. */
+    cr_assert(eq(str, (char *)entered("fr", TEXT_UNICODE, "☺", &out, NULL),
+                 "LEFTCTRL down, LEFTSHIFT down, U down, U up, LEFTSHIFT up, LEFTCTRL up, "
+                 "LEFTSHIFT down, 2 down, 2 up, LEFTSHIFT up, LEFTSHIFT down, 6 down, 6 up, LEFTSHIFT up, "
+                 "LEFTSHIFT down, 3 down, 3 up, LEFTSHIFT up, Q down, Q up, SPACE down, SPACE up, 1 ms"));
+    buf_consume(&out, out.size);
+    cr_assert(eq(str, (char *)entered("us", TEXT_ALT, "€", &out, NULL),
+                 "LEFTALT down, KP0 down, KP0 up, KP1 down, KP1 up, KP2 down, KP2 up, KP8 down, KP8 up, LEFTALT up, 1 ms"));
+    buf_consume(&out, out.size);
+    cr_assert(eq(str, (char *)entered("us", TEXT_ALT_HEX, "ж", &out, NULL),
+                 "LEFTALT down, KPPLUS down, KPPLUS up, KP4 down, KP4 up, KP3 down, KP3 up, KP6 down, KP6 up, LEFTALT up, "
+                 "1 ms"));
+    buf_consume(&out, out.size);
+    cr_assert(eq(str, (char *)entered("us", TEXT_ALT_HEX, "☺", &out, NULL),
+                 "LEFTALT down, KPPLUS down, KPPLUS up, KP2 down, KP2 up, KP6 down, KP6 up, KP3 down, KP3 up, A down, A up, "
+                 "LEFTALT up, 1 ms"));
+}
+
+Test(text, an_entry_that_cannot_be_made_leaves_the_plan_as_it_was)
+{
+    static const struct {
+        const char *layout;
+        enum text_route route;
+        const char *text, *why;
+    } rows[] = {
+        { "us", TEXT_ALT, "aж", "character 1 of the text, U+0436 'ж', is not on the guest's keyboard layout, nor to be had by alt" },
+        { "us", TEXT_ALT_HEX, "🙂", "character 0 of the text, U+1F642 '🙂', is not on the guest's keyboard layout, nor to be had by alt_hex" },
+        { "ru", TEXT_UNICODE, "é", "character 0 of the text, U+00E9 'é', is not on the guest's keyboard layout, nor to be had by unicode" },
+        { "us", TEXT_GUEST_KEYMAP, "ж", "character 0 of the text, U+0436 'ж', is not on the guest's keyboard layout" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_buf struct buf out = BUF_INIT;
+        struct error err = { 0 };
+        cr_assert(eq(str, (char *)entered(rows[i].layout, rows[i].route, rows[i].text, &out, &err), ""));
+        cr_assert(eq(int, err.code, ERROR_UNTYPABLE));
+        cr_assert(eq(str, err.message, (char *)rows[i].why));
+    }
+}
+
+Test(text, code_page_1252_is_whole)
+{
+    /* All of it but five places that nothing has. */
+    size_t n = 0;
+    struct keymap *keymap = layout("ru");
+    for (uint32_t c = 0x80; c < 0x10000; c++) {
+        struct plan plan = { 0 };
+        n += entry_plan(&plan, keymap, TEXT_ALT, c) == 0;
+        plan_deinit(&plan);
+    }
+    keymap_unref(keymap);
+    cr_assert(eq(sz, n, 96 + 27));
 }
 
 Test(text, changes_modifiers_only_where_needed)
@@ -552,7 +624,7 @@ Test(text, plans_the_longest_text)
     char *text = malloc(ACTION_TEXT_MAX);
     for (int i = 0; i < ACTION_TEXT_MAX; i++)
         text[i] = i % 2 ? 'a' : 'A';
-    cr_assert(eq(int, text_plan(&plan, keymap, text, ACTION_TEXT_MAX, 0, NULL), 0));
+    cr_assert(eq(int, text_plan(&plan, keymap, TEXT_KEYS, text, ACTION_TEXT_MAX, 0, NULL), 0));
     cr_assert(eq(sz, plan.n_characters, ACTION_TEXT_MAX));
     free(text);
     plan_deinit(&plan);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #define HEAP_BYTES (UINT64_C(64) << 20)
+#define CANDIDATES_MAX 8
 #define MAPS_MAX (4 << 20)
 #define MEMFD_PREFIX "deskfarm-ram-" /* as it shows in /proc/PID/maps, to be found again */
 
@@ -75,7 +76,7 @@ static bool is_heap(const struct line *memory, const struct line *fence)
     return memory->start % HEAP_BYTES == 0 && fence->end - memory->start >= HEAP_BYTES;
 }
 
-int ram_match_beside(const char *maps, int64_t bytes, struct ram_mapping *ret)
+int ram_match_beside(const char *maps, int64_t bytes, struct ram_mapping *ret, int max)
 {
     struct line line, before = { 0 };
     int n = 0;
@@ -85,12 +86,33 @@ int ram_match_beside(const char *maps, int64_t bytes, struct ram_mapping *ret)
         bool has_fence = before.end == line.start && strcmp(line.mode, "---p") == 0 && line.is_anonymous;
         if (has_fence && !is_heap(&before, &line) && before.is_anonymous && strcmp(before.mode, "rw-p") == 0 &&
             (int64_t)(before.end - before.start) == bytes) {
-            *ret = (struct ram_mapping){ before.start, before.end };
+            if (n < max)
+                ret[n] = (struct ram_mapping){ before.start, before.end };
             n++;
         }
         before = line;
     }
     return n;
+}
+
+/* A flash of UEFI variables begins as a firmware volume does (UEFI Platform Initialization, volume 3). */
+static bool is_flash(int mem_fd, const struct ram_mapping *mapping)
+{
+    char head[44] = "";
+    return pread(mem_fd, head, sizeof head, (off_t)mapping->start) == sizeof head && memcmp(head + 40, "_FVH", 4) == 0;
+}
+
+/* Memory of QEMU's own may have the size of a device's by chance. */
+static int keep_flash(pid_t pid, struct ram_mapping *candidates, int n)
+{
+    char path[64];
+    int n_kept = 0;
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    for (int i = 0; fd >= 0 && i < n; i++)
+        if (is_flash(fd, &candidates[i]))
+            candidates[n_kept++] = candidates[i];
+    return n_kept == 1 ? 1 : n;
 }
 
 int ram_find_beside(pid_t pid, int64_t bytes, struct ram_mapping *ret, struct error *err)
@@ -101,9 +123,14 @@ int ram_find_beside(pid_t pid, int64_t bytes, struct ram_mapping *ret, struct er
     int r = fs_read(path, MAPS_MAX, &maps, err);
     if (r < 0)
         return r;
-    int n = ram_match_beside(buf_str(&maps), bytes, ret);
-    if (n == 1)
+    struct ram_mapping found[CANDIDATES_MAX];
+    int n = ram_match_beside(buf_str(&maps), bytes, found, CANDIDATES_MAX);
+    if (n > 1 && n <= CANDIDATES_MAX)
+        n = keep_flash(pid, found, n);
+    if (n == 1) {
+        *ret = found[0];
         return 0;
+    }
     return error_set(err, ERROR_GUEST_FAILED, "process %d has %d mappings of %lld bytes that could be a device's "
                      "memory, and not one", (int)pid, n, (long long)bytes);
 }

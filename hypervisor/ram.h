@@ -16,10 +16,11 @@ struct ram_mapping {
 };
 int ram_find_mapping(pid_t pid, struct ram_mapping *ret, struct error *err);
 /* Memory of a device (a video memory, a flash): the one mapping of just that size that is private, of no
- * file, and has the fence behind it that QEMU puts there. guest_failed when there is none, or more. */
+ * file, and has the fence behind it that QEMU puts there; of several, the one that is a flash of UEFI variables.
+ * guest_failed when there is none, or more. */
 int ram_find_beside(pid_t pid, int64_t bytes, struct ram_mapping *ret, struct error *err);
-/* Of /proc/PID/maps as text. Pure. Returns how many there are. */
-int ram_match_beside(const char *maps, int64_t bytes, struct ram_mapping *ret);
+/* Of /proc/PID/maps as text: those that could be it, at most max of them in ret. Pure. Returns how many there are. */
+int ram_match_beside(const char *maps, int64_t bytes, struct ram_mapping *ret, int max);
 /* Whether this process may look into the memory of jails that it starts at all: an ordinary user may,
  * because it made their user namespace; root must not have lost CAP_SYS_PTRACE and CAP_DAC_OVERRIDE, as it
  * does under a service unit that bounds its capabilities. unsupported, with what to do. */

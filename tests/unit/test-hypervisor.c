@@ -206,14 +206,14 @@ Test(ram, finds_a_devices_memory_among_mappings)
         "7f0005000000-7f0005084000 rw-p 00000000 00:00 0 \n"
         "7f0005084000-7f0005085000 ---p 00000000 00:00 0 \n";
     struct ram_mapping found;
-    cr_assert(eq(int, ram_match_beside(heaps, 540672, &found), 1));
+    cr_assert(eq(int, ram_match_beside(heaps, 540672, &found, 1), 1));
     cr_assert(eq(u64, found.start, 0x7f0005000000));
-    cr_assert(eq(int, ram_match_beside(maps, 16 << 20, &found), 1));
+    cr_assert(eq(int, ram_match_beside(maps, 16 << 20, &found, 1), 1));
     cr_assert(eq(u64, found.start, 0x50000000));
     cr_assert(eq(u64, found.end, 0x51000000));
-    cr_assert(eq(int, ram_match_beside(maps, 32 << 20, &found), 0));
-    cr_assert(eq(int, ram_match_beside("", 1, &found), 0));
-    cr_assert(eq(int, ram_match_beside("nonsense\n\n50000000-51000000 rw-p", 16 << 20, &found), 0));
+    cr_assert(eq(int, ram_match_beside(maps, 32 << 20, &found, 1), 0));
+    cr_assert(eq(int, ram_match_beside("", 1, &found, 1), 0));
+    cr_assert(eq(int, ram_match_beside("nonsense\n\n50000000-51000000 rw-p", 16 << 20, &found, 1), 0));
 }
 
 Test(jail, matches_its_golden_files)

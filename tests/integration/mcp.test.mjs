@@ -149,9 +149,19 @@ for (const [i, name] of ['streamable HTTP', 'standard input and output'].entries
         await mcp.close();
     });
 
-for (const name of ['streamable HTTP', 'standard input and output'])
-    test(`a call that is given up over ${name} ends in the daemon too, and lets go of its keys`, options, async () => {
-        const mcp = await connect(transports[name]);
+test('a call that is given up over HTTP does not hold up the next', options, async () => {
+    const mcp = await connect(transports['streamable HTTP']);
+    const given = new AbortController();
+    const aborted = mcp.callTool({ name: 'desktop_wait', arguments: { id: farm.id, for: 'pixel', x: 40, y: 40, color: '#000000', max_ms: 60000 } },
+        undefined, { signal: given.signal, onprogress: () => given.abort() });
+    await assert.rejects(aborted);
+    assert.equal((await mcp.callTool({ name: 'desktop_display', arguments: { id: farm.id } })).isError, undefined);
+    await mcp.close();
+});
+
+test('a call that is given up over standard input and output ends in the daemon too, and lets go of its keys', options, async () => {
+    const mcp = await connect(transports['standard input and output']);
+    try {
         const given = new AbortController(), from = farm.probe.mark();
         const aborted = mcp.callTool({ name: 'desktop_actions', arguments: { id: farm.id, actions: [
             { type: 'key_down', keys: 'shift' }, { type: 'button_down', x: 20, y: 20 }, { type: 'wait', duration_ms: 120000 }, { type: 'type', text: 'never' }] } },
@@ -162,31 +172,36 @@ for (const name of ['streamable HTTP', 'standard input and output'])
         await assert.rejects(aborted);
         await farm.probe.until((e) => e.ev === 'key' && !e.down, { from });
         await farm.probe.until((e) => e.ev === 'button' && !e.down, { from });
-        /* The next one is not held up by it, nor refused as busy. */
-        const next = await mcp.callTool({ name: 'desktop_actions', arguments: { id: farm.id, actions: [{ type: 'key', keys: 'a' }], settle: false, screenshot: false, queue_ms: 1000 } });
+        /* The next one is not refused as busy. */
+        const next = await mcp.callTool({ name: 'desktop_actions', arguments: { id: farm.id, actions: [{ type: 'key', keys: 'a' }], settle: false, screenshot: false, queue_ms: 5000 } });
         assert.ok(!next.isError, JSON.stringify(next.content));
         const typed = (await farm.probe.received(farm.client, from)).filter((e) => e.ev === 'key' && e.down).map((e) => e.text).join('');
         assert.equal(typed, 'a');
+    } finally {
         await mcp.close();
-    });
+    }
+});
 
 test('over standard input and output a call that waits is given up before it begins, and pings are answered meanwhile', options, async () => {
     const mcp = await connect(transports['standard input and output']);
-    const from = farm.probe.mark(), first = new AbortController(), second = new AbortController();
-    const act = (actions, signal) => mcp.callTool({ name: 'desktop_actions', arguments: { id: farm.id, actions, settle: false, screenshot: false } },
+    const act = (actions, signal) => mcp.callTool({ name: 'desktop_actions', arguments: { id: farm.id, actions, settle: false, screenshot: false, queue_ms: 5000 } },
         undefined, { signal, timeout: 100000 });
-    const running = act([{ type: 'key_down', keys: 'ctrl' }, { type: 'wait', duration_ms: 120000 }], first.signal);
-    await farm.probe.until((e) => e.ev === 'key' && e.down, { from });
-    const waiting = act([{ type: 'type', text: 'never' }], second.signal);
-    await mcp.ping();
-    second.abort();
-    await assert.rejects(waiting);
-    first.abort();
-    await assert.rejects(running);
-    await act([{ type: 'key', keys: 'b' }]);
-    const typed = (await farm.probe.received(farm.client, from)).filter((e) => e.ev === 'key' && e.down).map((e) => e.keysym).join(' ');
-    assert.equal(typed, 'Control_L b');
-    await mcp.close();
+    try {
+        const from = farm.probe.mark(), first = new AbortController(), second = new AbortController();
+        const running = act([{ type: 'key_down', keys: 'ctrl' }, { type: 'wait', duration_ms: 120000 }], first.signal);
+        await farm.probe.until((e) => e.ev === 'key' && e.down, { from });
+        const waiting = act([{ type: 'type', text: 'never' }], second.signal);
+        await mcp.ping();
+        second.abort();
+        await assert.rejects(waiting);
+        first.abort();
+        await assert.rejects(running);
+        await act([{ type: 'key', keys: 'b' }]);
+        const typed = (await farm.probe.received(farm.client, from)).filter((e) => e.ev === 'key' && e.down).map((e) => e.keysym).join(' ');
+        assert.equal(typed, 'Control_L b');
+    } finally {
+        await mcp.close();
+    }
 });
 
 test('a key sees its own sandboxes, and a viewer has no tools that act', options, async () => {

@@ -121,9 +121,9 @@ test('a program that pastes nothing: nothing has arrived, and the clipboard is g
 const printable = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join('');
 
 /** A guest that is stopped takes 31 changes of keys and drops what comes then: at full speed that is 70 ms. */
-async function typeWhile(trouble, t) {
+async function typeWhile(trouble, t, share = 1) {
     const random = new Random();
-    const text = Array.from({ length: count('typedCharacters') }, () => random.pick(printable)).join('');
+    const text = Array.from({ length: count('typedCharacters') * share }, () => random.pick(printable)).join('');
     const ended = { is: false };
     ended.wait = new Promise((resolve) => { ended.resolve = resolve; });
     const troubled = trouble(ended);
@@ -163,7 +163,7 @@ test('a guest that stands still as a whole again and again loses nothing', optio
         await setTimeout(50);
     }
     return times;
-}, t));
+}, t, 0.2));
 
 test('an X server that is stopped for good: what it has read is told', { skip: farm.skip || (!isFull && 'takes the 10 s that it is waited for'), timeout: 120000 }, async () => {
     await exec('kill -STOP $(pidof Xorg)');

@@ -258,7 +258,10 @@ static void handle_kept(void *data, const json_t *result, struct buf *output, co
     self->call = NULL;
     note_failure(self, err);
     json_array_foreach(json_object_get(result, "targets"), i, target)
-        has_image |= strcmp(json_string_value(target) ? json_string_value(target) : "", "image/png") == 0;
+    {
+        const char *name = json_string_value(target) ? json_string_value(target) : "";
+        has_image |= strcmp(name, "image/png") == 0 || strcmp(name, "Bitmap") == 0; /* of X, of Windows */
+    }
     if (strcmp(type, "text") == 0 || strcmp(type, "image") == 0) {
         self->kept_type = *type == 't' ? "text" : "image";
         self->kept = bytes_copy(output->data ? output->data : (const void *)"", output->size);

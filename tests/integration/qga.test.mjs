@@ -103,9 +103,9 @@ test('files go both ways, whole, with mode and owner, into new directories', opt
     const put = await upload('/tmp/new/deep/file', bytes, { mode: 640, owner: 'user' });
     assert.equal(put.status, 200, put.body.toString());
     assert.ok((await download('/tmp/new/deep/file')).body.equals(bytes));
-    assert.match((await run({ command: 'stat -c "%a %U" /tmp/new/deep/file; ls /tmp/new/deep' })).stdout, /^640 user\n+file$/);
+    assert.match((await run({ command: 'stat -c "%a %U" /tmp/new/deep/file; ls /tmp/new/deep' })).stdout, /^640 user\n+file\s*$/);
     await upload('/tmp/new/deep/file', 'short'); /* keeps what the one before had */
-    assert.match((await run({ command: 'stat -c "%a %U %s" /tmp/new/deep/file' })).stdout, /^640 user 5$/);
+    assert.match((await run({ command: 'stat -c "%a %U %s" /tmp/new/deep/file' })).stdout, /^640 user 5\s*$/);
 });
 
 test('files are described, moved and removed', options, async () => {

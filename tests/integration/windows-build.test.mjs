@@ -303,7 +303,7 @@ test('from the ISO to a sealed image that boots', guestOptions, async () => {
     const about = JSON.parse(fs.readFileSync(path.join(image, 'image.json')));
     assert.deepEqual([about.profile, about.disk_bytes, about.disk_bus, about.network_card, about.agent, about.media],
         ['windows', 20 * 2 ** 30, 'virtio', 'virtio', 'none', undefined]);
-    assert.equal((await runBuild(own, buildArgs(true, '--no-agent', '--as', 'stand-in'))).err, '', 'built once');
+    assert.doesNotMatch((await runBuild(own, buildArgs(true, '--no-agent', '--as', 'stand-in'))).err, /\[1\/8\]/, 'built once');
 
     const daemon = await Daemon.start({ env: { DESKFARM_CACHE: own } });
     try {

@@ -59,7 +59,7 @@ struct bake {
     int64_t begin_us;
     struct op *settle;
     int n_settles;
-    int64_t settle_us, busy_us; /* when it began, and guest_busy_us then */
+    int64_t measure_us, busy_us; /* since when it is looked at, and guest_busy_us then */
     bool is_saving;
     int pool_size; /* -1: as the daemon's setting says */
     struct guest *guest; /* ours once it was saved */
@@ -222,17 +222,29 @@ static void handle_saved(void *data, struct guest_saved *saved, const struct err
     guest_power_off(self->guest, 0);
 }
 
-static void settle(struct bake *self);
 static bool is_told(const struct sandbox *sandbox);
 
-/* Of one that says nothing: it computed while its screen stood still. */
-static bool must_settle_again(const struct bake *self)
+static void measure(struct bake *self)
+{
+    self->measure_us = clock_now_us();
+    self->busy_us = self->sandbox->guest ? guest_busy_us(self->sandbox->guest) : -1;
+}
+
+/* Of one that says nothing: it computed while its screen stood still, or that is not known yet. A screen that has stood
+ * still long enough already is settled at once, which is too short a while to see a guest compute. */
+static bool must_settle_again(struct bake *self)
 {
     const struct sandbox *sandbox = self->sandbox;
     int64_t now_us = clock_now_us(), busy_us = sandbox->guest ? guest_busy_us(sandbox->guest) : -1;
+    int64_t measured_us = now_us - self->measure_us;
     if (is_told(sandbox) || self->busy_us < 0 || busy_us < 0 || now_us - self->begin_us > UNTOLD_LIMIT_US)
         return false;
-    return (double)(busy_us - self->busy_us) > UNTOLD_BUSY * (double)(now_us - self->settle_us);
+    if (measured_us < (int64_t)sandbox->settle_ms * 1000)
+        return true;
+    if ((double)(busy_us - self->busy_us) <= UNTOLD_BUSY * (double)measured_us)
+        return false;
+    measure(self);
+    return true;
 }
 
 static void handle_settled(void *data, struct answer *answer)
@@ -245,7 +257,7 @@ static void handle_settled(void *data, struct answer *answer)
         self->err = answer->err;
     bytes_unref(answer->image);
     if (!self->err.is_set && must_settle_again(self)) {
-        settle(self);
+        timer_start(self->timer, LOOK_US);
         return;
     }
     self->is_saving = true;
@@ -284,8 +296,8 @@ static json_t *settle_params(const struct bake *self)
 static void settle(struct bake *self)
 {
     auto_json json_t *params = settle_params(self);
-    self->settle_us = clock_now_us();
-    self->busy_us = self->sandbox->guest ? guest_busy_us(self->sandbox->guest) : -1;
+    if (self->n_settles == 0)
+        measure(self);
     self->settle = sandbox_screenshot(self->sandbox, params, handle_settled, self, &self->err);
     self->n_settles++;
     if (!self->settle)

@@ -151,9 +151,6 @@ static void come_out_of(struct sandbox *self, struct checkpoint *template)
 static int start(struct sandbox *self, bool is_cold, struct error *err)
 {
     struct checkpoint *template = is_cold ? NULL : find_template(self);
-    int r = sandbox_prepare(self, err);
-    if (r < 0)
-        return r;
     if (template) {
         come_out_of(self, template);
         return 0;
@@ -168,7 +165,8 @@ static int start(struct sandbox *self, bool is_cold, struct error *err)
 
 int create_begin_again(struct sandbox *self, struct error *err)
 {
-    return start(self, !farm_uses_templates(self->farm), err);
+    int r = farm_store(self->farm, self, err);
+    return r < 0 ? r : start(self, !farm_uses_templates(self->farm), err);
 }
 
 void create_handle_baked(struct sandbox *self, struct checkpoint *template, const struct error *bake_err)
@@ -228,7 +226,9 @@ static int create(struct farm *farm, const struct principal *who, const json_t *
         return r;
     }
     farm_add(farm, self);
-    r = start(self, strcmp(boot, "cold") == 0, err);
+    r = sandbox_prepare(self, err);
+    if (r == 0)
+        r = start(self, strcmp(boot, "cold") == 0, err);
     if (r < 0) {
         fs_remove_tree(self->dir, NULL);
         sandbox_unlist(self);

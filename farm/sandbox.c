@@ -518,7 +518,8 @@ static void read_document(struct sandbox *self, const json_t *doc)
     use_read(self, json_object_get(doc, "idle"));
 }
 
-/* What a dead daemon had begun and nobody has seen is begun again, in a fresh directory. */
+/* What a dead daemon had begun and nobody has seen is begun again, in a fresh directory. Its display and input are there
+ * since it was adopted. */
 void sandbox_begin_again(struct sandbox *self)
 {
     struct error err = { 0 };
@@ -529,7 +530,7 @@ void sandbox_begin_again(struct sandbox *self)
     int r = lineage_part(self, &err, &err);
     self->uid = uid;
     sandbox_set_state(self, SANDBOX_PENDING, "Restarting", "the daemon ended while it was being started");
-    if (r == 0 && origin)
+    if (r == 0)
         r = fs_mkdirs(self->dir, 0700, &err);
     if (r == 0 && origin)
         lineage_start(self, origin, NULL, NULL);

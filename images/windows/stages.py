@@ -65,7 +65,7 @@ TROUBLES = (
     ("ran into a problem and needs to restart", "Windows crashed"),
     ("automatic repair", "Windows does not start and tries to repair itself"),
 )
-PROMPT = re.compile(r"[^.\n]*DVD(?!-ROM)") # the firmware names a DVD-ROM before that
+PROMPT = re.compile(r"[^.\n]*DVD[^.\n]*\.\.") # in any language it goes on with dots; the firmware names a DVD-ROM before that
 GIVEN_UP = re.compile(r"UEFI Interactive Shell|No bootable option")
 PROMPT_KEY, PROMPT_PRESSES = "a", 5 # bootmgr opens a menu at Space
 LOOK_S, TELL_S, SLICE_S = 5, 20, 1

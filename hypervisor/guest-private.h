@@ -32,6 +32,8 @@ struct guest {
     struct qmp *qmp;
     struct net *net;
     struct tpm *tpm;           /* NULL: it has none, or has lost it */
+    bool is_awaiting_tpm;      /* the guest has ended but for that */
+    int end_status;            /* QEMU's, meanwhile */
     int qmp_listen_fd, ram_fd, words_fd;
     struct timer *timer;       /* start limit, then steps of the power-off */
     struct timer *reconnect_timer;

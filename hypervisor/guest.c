@@ -70,7 +70,13 @@ static void finish(struct guest *self, int status)
     if (self->net)
         net_stop(self->net);
     self->net = net_free(self->net);
-    self->tpm = tpm_end(self->tpm);
+    /* A swtpm that comes up when the guest's directory is gone would be found by nobody. */
+    self->is_awaiting_tpm = self->tpm && tpm_kill(self->tpm) > 0;
+    if (self->is_awaiting_tpm) {
+        self->end_status = status;
+        return;
+    }
+    self->tpm = tpm_free(self->tpm);
     self->qmp = qmp_free(self->qmp);
     if (self->restore)
         end_restore(self, status);
@@ -139,6 +145,10 @@ void guest_handle_tpm_end(void *data, const char *why)
 {
     struct guest *self = data;
     self->tpm = tpm_free(self->tpm);
+    if (self->is_awaiting_tpm) {
+        finish(self, self->end_status);
+        return;
+    }
     self->has_lost_tpm = true;
     if (*why)
         log_warn("%s: %s", self->name, why);

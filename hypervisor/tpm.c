@@ -26,7 +26,6 @@
 struct tpm {
     struct jailed *jailed;
     int words_fd;
-    bool is_ended;
     tpm_end_fn on_end;
     void *data;
 };
@@ -47,10 +46,6 @@ static void handle_exit(void *data, int status, const struct error *err)
 {
     struct tpm *self = data;
     char how[64], words[300], why[512] = "";
-    if (self->is_ended) {
-        tpm_free(self);
-        return;
-    }
     process_status_text(status, how, sizeof how);
     guest_files_words(self->words_fd, words, sizeof words);
     if (status > 0 || err)
@@ -140,14 +135,10 @@ json_t *tpm_identity(const struct tpm *self)
                      (json_int_t)jailed_start_time(self->jailed));
 }
 
-/* One whose pid is not known yet is freed when it has gone: forgotten now, it would start. */
-struct tpm *tpm_end(struct tpm *self)
+int tpm_kill(struct tpm *self)
 {
-    if (!self)
-        return NULL;
-    self->is_ended = true;
     jailed_kill(self->jailed);
-    return jailed_pid(self->jailed) ? tpm_free(self) : NULL;
+    return jailed_pid(self->jailed) ? 0 : 1;
 }
 
 struct tpm *tpm_free(struct tpm *self)

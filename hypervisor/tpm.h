@@ -15,7 +15,7 @@
 
 struct tpm;
 
-/* It is gone, other than by tpm_end. why is "" when it ended as it does behind QEMU. */
+/* It is gone. why is "" when it ended as it does behind QEMU. */
 typedef void (*tpm_end_fn)(void *data, const char *why);
 
 /* Starts one for the guest of that name and gives QEMU's end of the sockets in ret_fd, close-on-exec, the caller's.
@@ -27,9 +27,9 @@ int tpm_adopt(struct tpm **ret, struct loop *loop, const json_t *identity, tpm_e
               struct error *err);
 /* What tpm_adopt needs: {"pid","start_time"}. New reference. */
 json_t *tpm_identity(const struct tpm *self);
-/* Kills it and forgets it; nobody is told. Takes NULL, returns NULL. */
-struct tpm *tpm_end(struct tpm *self);
-/* Forgets it; it runs on. Takes NULL, returns NULL. */
+/* Kills it. Positive: its jail is still being built, so that it can be killed only then; tpm_end_fn tells when it is gone. */
+int tpm_kill(struct tpm *self);
+/* Forgets it; it runs on unless it was killed. Takes NULL, returns NULL. */
 struct tpm *tpm_free(struct tpm *self);
 
 /* Where it has its state inside its jail, behind which comes the guest's name: strays are known by it. */

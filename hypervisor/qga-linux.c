@@ -4,9 +4,10 @@
  * Only the usual programs are needed (stat, mkdir, mv, rm, find of coreutils and findutils). */
 #include "hypervisor/qga-call.h"
 
+#include "base/file-type.h"
+
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const struct row {
     const char *op, *script;
@@ -25,24 +26,6 @@ static const char *flag(const struct qga_call *self, const char *name, bool fall
     return json_get_bool(self->request, name, fallback) ? "y" : "n";
 }
 
-static const char *type_name(unsigned mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFREG:
-        return "file";
-    case S_IFDIR:
-        return "directory";
-    case S_IFLNK:
-        return "link";
-    case S_IFIFO:
-        return "fifo";
-    case S_IFSOCK:
-        return "socket";
-    default:
-        return "device";
-    }
-}
-
 /* NULL: what stat said is no such line. */
 static json_t *parse_stat(const char *text, const char *path)
 {
@@ -52,7 +35,7 @@ static json_t *parse_stat(const char *text, const char *path)
     if (sscanf(text, "%x %lld %u %u %lld %63s %63s", &mode, &size, &uid, &gid, &time_s, owner, group) != 7 || size < 0 ||
         time_s < 0 || time_s > INT64_MAX / 1000000)
         return NULL;
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:I}", "path", path, "type", type_name(mode), "size",
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:I}", "path", path, "type", file_type_name(mode), "size",
                      (json_int_t)size, "mode", (json_int_t)(mode & 07777), "uid", (json_int_t)uid, "gid", (json_int_t)gid,
                      "owner", owner, "group", group, "mtime_us", (json_int_t)(time_s * 1000000));
 }

@@ -28,7 +28,7 @@ default_cache() {
 }
 
 # The guest's agent and what it takes from base/, which lies beside images/.
-agent_base=(agent-wire buf clock error json list util)
+agent_base=(agent-wire buf clock error file-type json list util)
 
 # Names, modes (which end up in guests) and contents of the recipe, of the shared scripts and of
 # the agent's source.

@@ -10,6 +10,7 @@
  * the odd bytes replaced, and "lossy": true. */
 #include "images/agent/files.h"
 
+#include "base/file-type.h"
 #include "images/agent/ops.h"
 
 #include <errno.h>
@@ -28,24 +29,6 @@ static struct {
     int64_t limit, count;
     bool is_truncated;
 } list;
-
-static const char *type_name(mode_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFREG:
-        return "file";
-    case S_IFDIR:
-        return "directory";
-    case S_IFLNK:
-        return "link";
-    case S_IFIFO:
-        return "fifo";
-    case S_IFSOCK:
-        return "socket";
-    default:
-        return "device";
-    }
-}
 
 bool files_set_text(json_t *object, const char *key, const char *bytes, size_t size)
 {
@@ -66,7 +49,7 @@ json_t *files_entry(const char *path, const struct stat *info)
     const char *owner = user_name(info->st_uid), *group = group_name(info->st_gid);
     char target[PATH_MAX];
     files_set_text(entry, "path", path, strlen(path));
-    json_object_set_new(entry, "type", json_string(type_name(info->st_mode)));
+    json_object_set_new(entry, "type", json_string(file_type_name(info->st_mode)));
     json_object_set_new(entry, "size", json_integer(info->st_size));
     json_object_set_new(entry, "mode", json_integer(info->st_mode & 07777));
     json_object_set_new(entry, "uid", json_integer(info->st_uid));

@@ -178,18 +178,6 @@ static void obey(const char *line)
 
 /* --- Life ------------------------------------------------------------------------------------------------ */
 
-/* The firmware's terminal would read our commands and write its own words. */
-static void take_port(void)
-{
-    EFI_GUID guid = SERIAL_IO_PROTOCOL;
-    EFI_HANDLE *handles = NULL;
-    UINTN n = 0;
-    if (!EFI_ERROR(BS->LocateHandleBuffer(ByProtocol, &guid, NULL, &n, &handles)))
-        for (UINTN i = 0; i < n; i++)
-            BS->DisconnectController(handles[i], NULL, NULL);
-    port_init();
-}
-
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table);
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 {
@@ -200,7 +188,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
     BS->CreateEvent(EVT_TIMER, 0, NULL, NULL, &tick);
     BS->SetTimer(tick, TimerPeriodic, TICK_100NS);
     n = hid_init();
-    take_port();
+    port_init();
     BOOLEAN has_screen = screen_init();
     report_begin(has_screen && n >= 2 ? "ready" : "fatal");
     report_int("w", screen_width);

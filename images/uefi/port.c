@@ -2,6 +2,8 @@
  * host does not read. */
 #include "port.h"
 
+#include <efilib.h>
+
 enum { BASE = 0x3f8, LINE_BYTES = 512 };
 enum { DATA = 0, IRQ_ENABLE = 1, FIFO = 2, LINE = 3, MODEM = 4, STATUS = 5 };
 enum { STATUS_HAS_BYTE = 0x01, STATUS_MAY_SEND = 0x20 };
@@ -20,8 +22,20 @@ static void out(UINT16 reg, UINT8 value)
     __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"((UINT16)(BASE + reg)));
 }
 
+/* The firmware's terminal would read our commands and write its own words. */
+static void take_from_firmware(void)
+{
+    EFI_GUID guid = SERIAL_IO_PROTOCOL;
+    EFI_HANDLE *handles = NULL;
+    UINTN n = 0;
+    if (!EFI_ERROR(BS->LocateHandleBuffer(ByProtocol, &guid, NULL, &n, &handles)))
+        for (UINTN i = 0; i < n; i++)
+            BS->DisconnectController(handles[i], NULL, NULL);
+}
+
 void port_init(void)
 {
+    take_from_firmware();
     out(IRQ_ENABLE, 0);
     out(LINE, 0x80); /* the divisor: 115200 */
     out(DATA, 1);

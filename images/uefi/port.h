@@ -1,5 +1,5 @@
-/* The first serial port: a line of JSON in, a line of JSON out. Polled; no driver of the firmware may hold
- * it. */
+/* The first serial port: a line of JSON in, a line of JSON out. Polled; it is taken from
+ * the firmware's drivers. */
 #pragma once
 
 #include <efi.h>

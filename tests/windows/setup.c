@@ -41,17 +41,6 @@ static void say(const char *text, const char *more)
     print("\r\n");
 }
 
-static void take_port(void)
-{
-    EFI_GUID guid = SERIAL_IO_PROTOCOL;
-    EFI_HANDLE *handles = NULL;
-    UINTN n = 0;
-    if (!EFI_ERROR(BS->LocateHandleBuffer(ByProtocol, &guid, NULL, &n, &handles)))
-        for (UINTN i = 0; i < n; i++)
-            BS->DisconnectController(handles[i], NULL, NULL);
-    port_init();
-}
-
 /* --- Media ---------------------------------------------------------------------------------------------------- */
 
 static UINT32 read_le32(const UINT8 *at)
@@ -274,7 +263,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
     /* The prompt is on the firmware's console, and with that on the serial port too. */
     if (is_from_cd && !is_key_pressed())
         return EFI_NOT_FOUND;
-    take_port();
+    port_init();
     if (is_from_cd) {
         ST->ConOut->ClearScreen(ST->ConOut);
         print("Windows Setup\r\n");

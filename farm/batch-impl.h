@@ -92,4 +92,6 @@ void batch_begin(struct batch *self);
 /* Plays what self->at points at, or ends. */
 void batch_next(struct batch *self);
 json_t *batch_add_result(struct batch *self);
+/* The action at self->at was played, and has its result: goes on, or ends with err. */
+void batch_played(struct batch *self, const struct error *err);
 void batch_fail(struct batch *self, const struct error *cause);

@@ -173,13 +173,7 @@ static void handle_typed(void *data, const struct typed *typed, const struct err
     json_object_set_new(result, "injected_us", json_pack("[II]", (json_int_t)self->typing_us, (json_int_t)now_us));
     batch_text_result(result, (enum text_route)self->actions[self->at].route, typed->n_characters, 0);
     json_object_set_new(result, "confirmed", json_boolean(typed->is_confirmed));
-    farm_counters(sandbox->farm)->actions++;
-    if (err) {
-        batch_fail(self, err);
-        return;
-    }
-    self->at++;
-    batch_next(self);
+    batch_played(self, err);
 }
 
 void batch_text_play(struct batch *self)

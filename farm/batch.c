@@ -97,6 +97,17 @@ void batch_fail(struct batch *self, const struct error *cause)
     op_fail(&self->op, &err);
 }
 
+void batch_played(struct batch *self, const struct error *err)
+{
+    farm_counters(self->op.sandbox->farm)->actions++;
+    if (err) {
+        batch_fail(self, err);
+        return;
+    }
+    self->at++;
+    batch_next(self);
+}
+
 /* The input answers a cancelled action after its batch is gone, so it knows the sandbox only. */
 static void handle_played(void *data, const struct input_result *played, const struct error *err)
 {
@@ -122,13 +133,7 @@ static void handle_played(void *data, const struct input_result *played, const s
     }
     if (action->type == ACTION_TYPE)
         batch_text_result(result, (enum text_route)action->route, played->n_characters, played->n_entered);
-    farm_counters(sandbox->farm)->actions++;
-    if (err) {
-        batch_fail(self, err);
-        return;
-    }
-    self->at++;
-    batch_next(self);
+    batch_played(self, err);
 }
 
 static void play(struct batch *self)

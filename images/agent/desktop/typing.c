@@ -397,14 +397,18 @@ void typing_event(const XEvent *event)
     handle_round_end(NULL);
 }
 
+/* While other programs read a new keymap, the server may take longer from the press to the release than a
+ * key takes to repeat. With the server grabbed nothing comes between; a helper that dies lets go of it. */
 static void press(const struct stroke *stroke)
 {
+    XGrabServer(x11_display());
     if (stroke->is_shifted)
         XTestFakeKeyEvent(x11_display(), shift_code, True, CurrentTime);
     XTestFakeKeyEvent(x11_display(), stroke->code, True, CurrentTime);
     XTestFakeKeyEvent(x11_display(), stroke->code, False, CurrentTime);
     if (stroke->is_shifted)
         XTestFakeKeyEvent(x11_display(), shift_code, False, CurrentTime);
+    XUngrabServer(x11_display());
 }
 
 static void press_next(void *data maybe_unused)

@@ -3,45 +3,19 @@
  * guest is the UEFI program on a machine of profile `windows`; it tells which keys came.
  */
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { cacheDir, Daemon, lacksImage } from './lib/daemon.mjs';
+import { test } from 'node:test';
+import { lacksImage } from './lib/daemon.mjs';
+import { useOwnImages } from './lib/images.mjs';
 import { UefiGuest } from './lib/uefi.mjs';
 
 const options = { skip: lacksImage('uefi'), timeout: 180000 };
 const LEFTALT = 226, ENTER = 40, A = 4, ONE = 30, KPPLUS = 87, keypad = [98, 89, 90, 91, 92, 93, 94, 95, 96, 97];
-let daemon, client, guest, cache;
+let client, guest;
 
-/** The image's files under another description. */
-function makeCache() {
-    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'df-cache-'));
-    fs.chmodSync(dir, 0o755);
-    const from = fs.realpathSync(path.join(cacheDir, 'images', 'uefi')), to = path.join(dir, 'images', path.basename(from));
-    fs.mkdirSync(to, { recursive: true });
-    fs.symlinkSync(path.basename(from), path.join(dir, 'images', 'uefi'));
-    for (const file of fs.readdirSync(from).filter((name) => name !== 'image.json'))
-        fs.symlinkSync(path.join(from, file), path.join(to, file));
-    const description = JSON.parse(fs.readFileSync(path.join(from, 'image.json')));
-    fs.writeFileSync(path.join(to, 'image.json'), JSON.stringify({ ...description, profile: 'windows', firmware: 'uefi', tpm: false }));
-    return dir;
-}
-
-before(async () => {
-    if (options.skip)
-        return;
-    cache = makeCache();
-    daemon = await Daemon.start({ env: { DESKFARM_CACHE: cache } });
-    client = daemon.client();
-    guest = await UefiGuest.create(daemon, client);
-}, { timeout: 180000 });
-after(async () => {
-    guest?.close();
-    await daemon?.destroy();
-    if (cache)
-        fs.rmSync(cache, { recursive: true, force: true });
-}, { timeout: 60000 });
+useOwnImages(options.skip, (cache) => cache.describeAnew('uefi', 'uefi', { profile: 'windows', firmware: 'uefi', tpm: false }), async (farm) => {
+    client = farm.client;
+    guest = await UefiGuest.create(farm.daemon, client);
+}, () => guest?.close());
 
 async function type(action) {
     const mark = guest.mark();

@@ -4,30 +4,23 @@
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { after, before, test } from 'node:test';
-import { Daemon, binary } from './lib/daemon.mjs';
-import { OwnCache } from './lib/images.mjs';
+import { test } from 'node:test';
+import { binary } from './lib/daemon.mjs';
+import { useOwnImages } from './lib/images.mjs';
 import { decodePng } from './lib/png.mjs';
 
 const MEMTEST = '/boot/memtest86+x64.bin', OVMF = '/usr/share/OVMF/OVMF_CODE_4M.fd';
 const missing = [binary, MEMTEST, OVMF].find((file) => !fs.existsSync(file));
 const options = { skip: missing ? `needs ${missing}` : false, timeout: 240000 };
-let daemon, client, cache;
+let daemon, client;
 
-before(async () => {
-    if (options.skip)
-        return;
-    cache = new OwnCache();
+useOwnImages(options.skip, (cache) => {
     cache.addImage('firmware', { profile: 'generic' });
     cache.addImage('memtest', { profile: 'generic', firmware: 'bios', kernel: 'memtest.bin', cmdline: 'keyboard=usb' },
         { 'memtest.bin': MEMTEST });
-    daemon = await Daemon.start({ env: { DESKFARM_CACHE: cache.dir } });
-    client = daemon.client();
-}, { timeout: 60000 });
-after(async () => {
-    await daemon?.destroy();
-    cache?.remove();
-}, { timeout: 60000 });
+}, async (farm) => {
+    ({ daemon, client } = farm);
+});
 
 /** A guest, and the pictures that answers about it named. */
 async function start(image) {
@@ -90,13 +83,12 @@ test('memtest86+: its menu by keyboard, in text mode, and its screen after a for
     const { x, y, width, height } = await guest.read('Settings', 20000);
     const region = { x: x - 40, y: y - 20, width: width + 80, height: height + 40 };
     await guest.key('Down', 'Down');
-    const { items: [child] } = (await client.call('POST', `/v1/sandboxes/${guest.id}/fork`, { body: {}, ms: 60000 })).json;
-    daemon.ids.add(child.id);
-    for (const id of [guest.id, child.id]) {
+    const child = await client.fork(guest.id);
+    for (const id of [guest.id, child]) {
         const { matches } = (await client.call('POST', `/v1/sandboxes/${id}/desktop/find`, { body: { text: 'Settings', region } })).json;
         assert.ok(matches.length > 0, 'both show the menu, in its place');
     }
-    await client.delete(child.id);
+    await client.delete(child);
     await guest.key('Escape');
     await assertRecorded(guest, 4);
     await client.delete(guest.id);

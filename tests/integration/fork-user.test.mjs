@@ -19,8 +19,7 @@ test('bakes, restores, forks, and goes back', options, async () => {
     const probe = await Probe.attach(farm.daemon, id, { isUp: true });
     await probe.fill(0, 0, 200, 200, '#112233');
     const colour = async (of) => decodePng((await farm.client.shot(of, { cursor: false })).body).at(50, 50);
-    const child = (await post(`/v1/sandboxes/${id}/fork`)).items[0].id;
-    farm.daemon.ids.add(child);
+    const child = await farm.client.fork(id);
     const kept = await post(`/v1/sandboxes/${child}/checkpoints`, { name: 'kept' });
     await probe.fill(0, 0, 200, 200, '#445566');
     probe.close();

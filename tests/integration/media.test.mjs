@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { isFull } from './lib/counts.mjs';
 import { Daemon, cacheDir, lacksImage } from './lib/daemon.mjs';
-import { OwnCache, crc32, makeIso } from './lib/images.mjs';
+import { OwnCache, crc32, makeIso, useOwnImages } from './lib/images.mjs';
 import { UefiGuest, becomes } from './lib/uefi.mjs';
 import { decodePng } from './lib/png.mjs';
 
@@ -16,12 +16,9 @@ const MEMTEST = '/usr/lib/memtest86+/memtest86+x64.iso';
 const DISK = 0, MIB = 1 << 20, BLOCK = 512, SECTOR = 2048;
 const options = { skip: lacksImage('uefi') || (!fs.existsSync(MEMTEST) && `needs ${MEMTEST}`), timeout: 240000 };
 const filled = (byte) => crc32(Buffer.alloc(BLOCK, byte));
-let daemon, client, cache, iso, second;
+let daemon, client, iso, second;
 
-before(async () => {
-    if (options.skip)
-        return;
-    cache = new OwnCache();
+useOwnImages(options.skip, (cache) => {
     const efi = path.join(cacheDir, 'images/uefi/uefi.efi');
     [iso, second] = ['uefi.iso', 'second.iso'].map((name) => path.join(cache.dir, name));
     makeIso(iso, { 'EFI/BOOT/BOOTX64.EFI': efi });
@@ -31,24 +28,14 @@ before(async () => {
     cache.addImage('virtio', { ...disk, disk_bus: 'virtio', media: ['b.iso', 'a.iso'] }, { 'a.iso': iso, 'b.iso': second });
     cache.addImage('medium-only', { profile: 'generic', media: ['a.iso'] }, { 'a.iso': iso });
     cache.addImage('memtest', { ...disk, firmware: 'bios', media: ['a.iso'] }, { 'a.iso': MEMTEST });
-    daemon = await Daemon.start({ env: { DESKFARM_CACHE: cache.dir } });
-    client = daemon.client();
-}, { timeout: 60000 });
-after(async () => {
-    await daemon?.destroy();
-    cache?.remove();
-}, { timeout: 60000 });
+}, async (farm) => {
+    ({ daemon, client } = farm);
+});
 
 const post = async (where, body = {}) => (await client.call('POST', where, { body, ms: 120000 })).json;
 const shot = async (id) => decodePng((await client.shot(id)).body);
 const start = (image) => UefiGuest.create(daemon, client, { image: { uri: image } });
 const attach = (id) => UefiGuest.attach(daemon, id, { isUp: true });
-
-async function fork(id) {
-    const { items: [child] } = await post(`/v1/sandboxes/${id}/fork`);
-    daemon.ids.add(child.id);
-    return child.id;
-}
 
 /** The bytes of a medium's block, as the guest reads them. */
 async function assertMedium(guest, disk, file) {
@@ -100,10 +87,10 @@ test('what was written is in forks, checkpoints and after hibernation, each its 
     const kept = await post(`/v1/sandboxes/${guest.id}/checkpoints`, { name: 'then' });
     await write(guest, 5, 0x22);
     await write(guest, 70000, 0x23);
-    const child = await fork(guest.id);
+    const child = await client.fork(guest.id);
     const other = await attach(child);
     await write(other, 6, 0x33);
-    const grandchild = await attach(await fork(child));
+    const grandchild = await attach(await client.fork(child));
     assert.deepEqual([await read(grandchild, 5), await read(grandchild, 6), await read(grandchild, 70000), await read(grandchild, 7)],
         [0x22, 0x33, 0x23, 0].map(filled));
     assert.equal(await read(guest, 6), filled(0), 'the parent has nothing of it');

@@ -4,32 +4,21 @@
  * there and not asked.
  */
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import { after, before, test } from 'node:test';
-import { makeCache } from './lib/cache.mjs';
-import { Daemon, lacksImage } from './lib/daemon.mjs';
+import { test } from 'node:test';
+import { lacksImage } from './lib/daemon.mjs';
+import { useOwnImages } from './lib/images.mjs';
 import { eventually } from './lib/wait.mjs';
 
 const skip = lacksImage('debian-xfce');
 const options = { skip, timeout: 120000 };
-let daemon, client, id, cache;
+let daemon, client, id;
 
-before(async () => {
-    if (skip)
-        return;
-    cache = makeCache('only-qga', 'debian-xfce', { agent: 'qemu' });
-    daemon = await Daemon.start({ env: { DESKFARM_CACHE: cache } });
-    client = daemon.client();
+useOwnImages(skip, (cache) => cache.describeAnew('only-qga', 'debian-xfce', { agent: 'qemu' }), async (farm) => {
+    ({ daemon, client } = farm);
     ({ id } = await client.create('only-qga', { env: { GREETING: 'hello' } }));
     await client.waitState(id, 'Running');
     await eventually('the agent is ready', async () => (await client.get(id)).agent === 'ready', { ms: 240000, every: 500 });
-}, { timeout: 300000 });
-
-after(async () => {
-    await daemon?.destroy();
-    if (cache)
-        fs.rmSync(cache, { recursive: true, force: true });
-}, { timeout: 60000 });
+});
 
 const execd = (method, rest, request, of = id) => client.send(method, `/v1/sandboxes/${of}/proxy/44772${rest}`, request);
 

@@ -23,12 +23,6 @@ before(async () => {
 after(() => daemon?.destroy(), { timeout: 60000 });
 
 const post = async (where, body = {}) => (await client.call('POST', where, { body, ms: 120000 })).json;
-async function fork(id) {
-    const { items: [child] } = await post(`/v1/sandboxes/${id}/fork`);
-    daemon.ids.add(child.id);
-    return child.id;
-}
-
 /** How each guest is reset from inside. */
 const kinds = {
     uefi: { Guest: UefiGuest, reset: (guest) => guest.command('reboot').catch(() => {}) }, /* no answer comes */
@@ -48,7 +42,7 @@ for (const [image, { Guest, reset }] of Object.entries(kinds))
         await client.waitState(cold.id, 'Running');
         let guest = await Guest.attach(daemon, cold.id, { ms: 120000 });
         await comesBack(guest);
-        const child = await attach(await fork(cold.id));
+        const child = await attach(await client.fork(cold.id));
         await comesBack(child);
         child.close();
         await client.delete(child.id);

@@ -5,33 +5,27 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { Daemon, cacheDir, lacksImage } from './lib/daemon.mjs';
-import { OwnCache, makeIso } from './lib/images.mjs';
+import { test } from 'node:test';
+import { cacheDir, lacksImage } from './lib/daemon.mjs';
+import { makeIso, useOwnImages } from './lib/images.mjs';
 
-const SHIM = '/usr/lib/shim/shimx64.efi.signed', GRUB = '/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed';
+const LOADERS = path.join(cacheDir, 'loaders/usr/lib'); /* tests/fetch-loaders */
+const SHIM = path.join(LOADERS, 'shim/shimx64.efi.signed'), GRUB = path.join(LOADERS, 'grub/x86_64-efi-signed/grubx64.efi.signed');
 const OVMF = '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd', SWTPM = '/usr/bin/swtpm';
 const missing = [SHIM, GRUB, OVMF, SWTPM].find((file) => !fs.existsSync(file));
 const options = { skip: lacksImage('uefi') || (missing && `needs ${missing}`), timeout: 360000 };
-let daemon, client, cache;
+let client;
 
-before(async () => {
-    if (options.skip)
-        return;
-    cache = new OwnCache();
+useOwnImages(options.skip, (cache) => {
     const secure = { profile: 'generic', firmware: 'secure', memory_mib: 512, disk_bytes: 64 << 20, media: ['a.iso'] };
     const [signed, unsigned] = ['signed.iso', 'unsigned.iso'].map((name) => path.join(cache.dir, name));
     makeIso(signed, { 'EFI/BOOT/BOOTX64.EFI': SHIM, 'EFI/BOOT/grubx64.efi': GRUB });
     makeIso(unsigned, { 'EFI/BOOT/BOOTX64.EFI': path.join(cacheDir, 'images/uefi/uefi.efi') });
     cache.addImage('signed', { ...secure, profile: 'windows' }, { 'a.iso': signed });
     cache.addImage('unsigned', secure, { 'a.iso': unsigned });
-    daemon = await Daemon.start({ env: { DESKFARM_CACHE: cache.dir } });
-    client = daemon.client();
-}, { timeout: 60000 });
-after(async () => {
-    await daemon?.destroy();
-    cache?.remove();
-}, { timeout: 60000 });
+}, async (farm) => {
+    ({ client } = farm);
+});
 
 const post = async (where, body = {}) => (await client.call('POST', where, { body, ms: 200000 })).json;
 
@@ -51,12 +45,6 @@ async function see(id, text, actions = [], ms = 120000) {
 const keys = (...names) => names.map((it) => ({ type: 'key', keys: it }));
 const type = (text) => ({ type: 'type', text });
 
-async function fork(id) {
-    const { items: [child] } = await post(`/v1/sandboxes/${id}/fork`);
-    daemon.ids.add(child.id);
-    return child.id;
-}
-
 test('what nobody signed is refused', options, async () => {
     const id = await start('unsigned');
     await see(id, 'Access Denied');
@@ -66,7 +54,7 @@ test('what nobody signed is refused', options, async () => {
 test('Debian\'s signed loader starts on a machine of profile windows, and in a fork of it goes on', options, async () => {
     const id = await start('signed');
     await see(id, 'GNU GRUB');
-    const child = await fork(id);
+    const child = await client.fork(id);
     await see(child, 'GNU GRUB');
     await see(child, 'hello-fork', [type('echo hello-fork\n')]);
     await see(id, 'hello-parent', [type('echo hello-parent\n')]);

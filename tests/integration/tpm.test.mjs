@@ -5,32 +5,24 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { Daemon, cacheDir, findProcesses, lacksImage } from './lib/daemon.mjs';
-import { OwnCache } from './lib/images.mjs';
+import { test } from 'node:test';
+import { cacheDir, findProcesses, lacksImage } from './lib/daemon.mjs';
+import { useOwnImages } from './lib/images.mjs';
 import { UefiGuest } from './lib/uefi.mjs';
 import { createHash } from 'node:crypto';
 import { eventually } from './lib/wait.mjs';
 
 const SWTPM = '/usr/bin/swtpm', PCR = 12;
 const options = { skip: lacksImage('uefi') || (!fs.existsSync(SWTPM) && `needs ${SWTPM}`), timeout: 240000 };
-let daemon, client, cache, guest;
+let daemon, client, guest;
 
-before(async () => {
-    if (options.skip)
-        return;
-    cache = new OwnCache();
+useOwnImages(options.skip, (cache) => {
     cache.addImage('measured', { profile: 'generic', tpm: true, disk: 'disk.qcow2', disk_bytes: 64 << 20, settle_ms: 15000 },
         { 'disk.qcow2': path.join(cacheDir, 'images/uefi/disk.qcow2') });
-    daemon = await Daemon.start({ env: { DESKFARM_CACHE: cache.dir } });
-    client = daemon.client();
+}, async (farm) => {
+    ({ daemon, client } = farm);
     guest = await start();
-}, { timeout: 180000 });
-after(async () => {
-    guest?.close();
-    await daemon?.destroy();
-    cache?.remove();
-}, { timeout: 60000 });
+}, () => guest?.close());
 
 const start = (more = {}) => UefiGuest.create(daemon, client, { image: { uri: 'measured' }, ...more });
 const attach = (id) => UefiGuest.attach(daemon, id, { isUp: true });
@@ -49,11 +41,7 @@ const tpms = (id) => findProcesses(`dir=/tpm/${id},`).filter((pid) => {
 /** What a register is that had this value and is extended. */
 const extended = (value, byte) => createHash('sha256').update(Buffer.from(value, 'hex')).update(Buffer.alloc(32, byte)).digest('hex');
 
-async function fork(id) {
-    const { items: [child] } = await post(`/v1/sandboxes/${id}/fork`);
-    daemon.ids.add(child.id);
-    return attach(child.id);
-}
+const fork = async (id) => attach(await client.fork(id));
 
 async function reboot(it) {
     const mark = it.mark();

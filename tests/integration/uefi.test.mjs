@@ -184,12 +184,6 @@ test('the recording follows modes: every picture of either size comes back exact
 
 const attach = (id) => UefiGuest.attach(daemon, id, { isUp: true });
 
-async function fork(id) {
-    const { items: [child] } = await post(`/v1/sandboxes/${id}/fork`);
-    daemon.ids.add(child.id);
-    return child.id;
-}
-
 const first = { x: 100, y: 120, w: 300, h: 200, color: '#ff8000' }, second = { x: 0, y: 0, w: 40, h: 40, color: '#0080ff' };
 
 test('a fork has the screen, exact, and each goes its own way', options, async () => {
@@ -197,7 +191,7 @@ test('a fork has the screen, exact, and each goes its own way', options, async (
     await paint(first);
     await becomes(shot, painted(first));
     await client.act(guest.id, [{ type: 'key_down', keys: 'q' }, { type: 'button_down', x: 5, y: 5, button: 'right' }]);
-    const child = await fork(guest.id), grandchild = await fork(child);
+    const child = await client.fork(guest.id), grandchild = await client.fork(child);
     for (const id of [child, grandchild])
         assert.equal((await shot(id)).differences(painted(first)).n, 0, 'the first picture is right');
     const other = await attach(grandchild);
@@ -273,7 +267,7 @@ test('the daemon comes back and finds it, screen, input and checkpoints', option
     await client.waitState(guest.id, 'Running');
     guest = await attach(guest.id);
     await becomes(shot, painted(last));
-    const child = await fork(guest.id);
+    const child = await client.fork(guest.id);
     assert.equal((await shot(child)).differences(painted(last)).n, 0);
     await client.delete(child);
 });

@@ -6,14 +6,14 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { initramfs, makeCache } from './lib/cache.mjs';
-import { buildDir, Daemon, lacksImage } from './lib/daemon.mjs';
+import { test } from 'node:test';
+import { buildDir, lacksImage } from './lib/daemon.mjs';
+import { initramfs, useOwnImages } from './lib/images.mjs';
 import { eventually } from './lib/wait.mjs';
 
 const skip = lacksImage('probe');
 const options = { skip, timeout: 120000 };
-let daemon, client, id, cache;
+let daemon, client, id;
 
 function writeInitrd(to, from) {
     const peer = fs.readFileSync(path.join(buildDir, 'tests/integration/windows-peer'));
@@ -24,22 +24,12 @@ function writeInitrd(to, from) {
 
 const isReady = async (of = id) => (await client.get(of)).agent === 'ready';
 
-before(async () => {
-    if (skip)
-        return;
-    cache = makeCache('windows-peer', 'probe', { agent: 'qemu' }, { 'initrd.img': writeInitrd });
-    daemon = await Daemon.start({ env: { DESKFARM_CACHE: cache } });
-    client = daemon.client();
+useOwnImages(skip, (cache) => cache.describeAnew('windows-peer', 'probe', { agent: 'qemu' }, { 'initrd.img': writeInitrd }), async (farm) => {
+    ({ daemon, client } = farm);
     ({ id } = await client.create('windows-peer'));
     await client.waitState(id, 'Running');
     await eventually('the agent is ready', () => isReady(), { ms: 120000, every: 200 });
-}, { timeout: 240000 });
-
-after(async () => {
-    await daemon?.destroy();
-    if (cache)
-        fs.rmSync(cache, { recursive: true, force: true });
-}, { timeout: 60000 });
+});
 
 const execd = (method, rest, request, of = id) => client.send(method, `/v1/sandboxes/${of}/proxy/44772${rest}`, request);
 const desktop = (method, rest, request) => client.send(method, `/v1/sandboxes/${id}/desktop${rest}`, request);

@@ -88,6 +88,12 @@ export class Client {
         return (await this.call('POST', '/v1/sandboxes', { body })).json;
     }
 
+    /** A fork of a sandbox that runs: its id. */
+    async fork(id) {
+        const { json } = await this.call('POST', `/v1/sandboxes/${id}/fork`, { body: {} });
+        return json.items[0].id;
+    }
+
     async get(id) {
         return (await this.call('GET', `/v1/sandboxes/${id}`)).json;
     }

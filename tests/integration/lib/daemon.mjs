@@ -138,11 +138,16 @@ export class Daemon {
     /** A client of this daemon; it follows restarts only when made again. */
     client(options = {}) {
         const client = new Client({ port: this.port, ...options });
-        const create = client.create.bind(client);
+        const create = client.create.bind(client), fork = client.fork.bind(client);
         client.create = async (...args) => {
             const sandbox = await create(...args);
             this.ids.add(sandbox.id);
             return sandbox;
+        };
+        client.fork = async (of) => {
+            const id = await fork(of);
+            this.ids.add(id);
+            return id;
         };
         this.clients.push(client);
         return client;

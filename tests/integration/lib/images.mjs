@@ -1,8 +1,10 @@
-/** Images of a test's own: a cache directory with image.json files that the test wrote, and media to boot from. */
+/** Images of a test's own: a cache directory with image.json files that the test wrote, a daemon that has it, and media to boot from. */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { after, before } from 'node:test';
+import { Daemon, cacheDir } from './daemon.mjs';
 
 export class OwnCache {
     constructor() {
@@ -27,9 +29,48 @@ export class OwnCache {
         return dir;
     }
 
+    /** A built image's files under another description. files: what writes one otherwise, called with where to and from where. */
+    describeAnew(name, from, changes, files = {}) {
+        const source = fs.realpathSync(path.join(cacheDir, 'images', from));
+        const description = JSON.parse(fs.readFileSync(path.join(source, 'image.json')));
+        const build = `${name}-${description.hash}`, to = path.join(this.dir, 'images', build);
+        fs.mkdirSync(to);
+        fs.symlinkSync(build, path.join(this.dir, 'images', name));
+        for (const file of fs.readdirSync(source)) {
+            if (files[file])
+                files[file](path.join(to, file), path.join(source, file));
+            else if (file !== 'image.json')
+                fs.symlinkSync(path.join(source, file), path.join(to, file));
+        }
+        fs.writeFileSync(path.join(to, 'image.json'), JSON.stringify({ ...description, name, ...changes }));
+    }
+
     remove() {
         fs.rmSync(this.dir, { recursive: true, force: true });
     }
+}
+
+/**
+ * A daemon whose images are a test file's own, made before its tests and ended after them: `daemon`, `client`, `cache`.
+ * fill puts the images into the cache; prepare runs after that, with all three, and end before they go.
+ */
+export function useOwnImages(skip, fill, prepare = async () => {}, end = () => {}) {
+    const farm = {};
+    before(async () => {
+        if (skip)
+            return;
+        farm.cache = new OwnCache();
+        fill(farm.cache);
+        farm.daemon = await Daemon.start({ env: { DESKFARM_CACHE: farm.cache.dir } });
+        farm.client = farm.daemon.client();
+        await prepare(farm);
+    }, { timeout: 300000 });
+    after(async () => {
+        await end();
+        await farm.daemon?.destroy();
+        farm.cache?.remove();
+    }, { timeout: 60000 });
+    return farm;
 }
 
 /** A FAT with files and 2 MiB beside them, of which a UEFI boots EFI/BOOT/BOOTX64.EFI. files: place to path. */
@@ -63,3 +104,16 @@ export function crc32(bytes) {
     }
     return ~crc >>> 0;
 }
+
+const pad = (size) => Buffer.alloc((4 - size % 4) % 4);
+
+function record(name, mode, data) {
+    const fields = [1, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, name.length + 1, 0];
+    const head = Buffer.from('070701' + fields.map((value) => value.toString(16).padStart(8, '0')).join('') + `${name}\0`);
+    return Buffer.concat([head, pad(head.length), data, pad(data.length)]);
+}
+
+/** An archive in the form newc, which the kernel unpacks behind another and over its files. */
+export const initramfs = (files) => Buffer.concat([
+    ...Object.entries(files).map(([name, data]) => record(name, 0o100755, data)),
+    record('TRAILER!!!', 0, Buffer.alloc(0))]);

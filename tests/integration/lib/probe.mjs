@@ -161,11 +161,12 @@ export class Probe {
      * Everything that the guest received from the mark on: presses a key after it and waits for its
      * release, so that nothing is still under way. Twice, because the keyboard is not the pointer's device:
      * a key may overtake a button, but only within one turn of the X server. Fence events are left out.
+     * A person who gives up control first lets go of the keys, so it waits for that person.
      */
     async received(client, mark) {
         for (let i = 0; i < 2; i++) {
             const from = this.mark();
-            await client.act(this.id, { type: 'key', keys: 'pause' });
+            await client.act(this.id, { type: 'key', keys: 'pause' }, { queue_ms: 10000 });
             await this.until((e) => e.ev === 'key' && e.code === FENCE_CODE && !e.down,
                 { from, what: 'the fence key' });
         }

@@ -9,8 +9,9 @@
         .summary = "The Model Context Protocol over streamable HTTP.",
         .text = "Tools are operations of this API under their own names, as many as the caller's key may call; "
                 "what they answer is `structuredContent` and text, and pictures are image content. Resources: "
-                "`deskfarm://sandboxes` and `deskfarm://sandboxes/{id}/screenshot`. Without a session: each "
-                "request is answered by itself, in JSON. `deskfarm mcp` speaks the same over standard input and "
+                "`deskfarm://sandboxes` and `deskfarm://sandboxes/{id}/screenshot`. Each request is answered by "
+                "itself, in JSON; the session that `initialize` names holds nothing, but in it "
+                "`notifications/cancelled` ends a call. `deskfarm mcp` speaks the same over standard input and "
                 "output.",
     },
     [API_MCP_SLASH] = {

@@ -1,7 +1,12 @@
 /* POST /mcp: one message of JSON-RPC.
  *
  * A call of a tool turns the very request into one for the tool's operation: role, fields and handler are those of
- * its row, a caller that goes away ends it, and request.wrap makes of the answer what the protocol wants. */
+ * its row, a caller that goes away ends it, and request.wrap makes of the answer what the protocol wants.
+ *
+ * A session is a random name that `initialize` gives and nobody keeps: a call is known by it, its id and its key, so
+ * that another connection can end it with notifications/cancelled. A call without a session ends with its own
+ * connection only. */
+#include "base/id.h"
 #include "farm/sandbox.h"
 #include "web/mcp.h"
 #include "web/progress.h"
@@ -118,10 +123,43 @@ static void read_resource(struct request *request, const json_t *params)
         become(request, id, path, query, NULL, wrap_resource);
 }
 
+static void begin_session(struct request *request, const json_t *params)
+{
+    char id[ID_MAX];
+    id_new("mcp-", id);
+    request_add_header(request, "Mcp-Session-Id", "%s", id);
+    answer_result(request, mcp_hello(params));
+}
+
+/* --- Ending one ----------------------------------------------------------------------------------- */
+
+static bool is_call(const struct request *self, const struct request *by, const json_t *id)
+{
+    return self && self != by && self->rpc_id && json_equal(self->rpc_id, id) &&
+           strcmp(self->mcp_session, by->mcp_session) == 0 && strcmp(self->who.key_id, by->who.key_id) == 0;
+}
+
+static void cancel(struct request *request, const json_t *params)
+{
+    const json_t *id = json_object_get(params, "requestId");
+    struct conn *conn;
+    if (!id || !*request->mcp_session)
+        return;
+    list_for_each(conn, &request->web->conns, link)
+    {
+        if (is_call(conn->request, request, id)) {
+            request_call_off(conn->request);
+            return;
+        }
+    }
+}
+
+/* --- Messages ------------------------------------------------------------------------------------- */
+
 static void run(struct request *request, const char *method, const json_t *params)
 {
     if (strcmp(method, "initialize") == 0)
-        answer_result(request, mcp_hello(params));
+        begin_session(request, params);
     else if (strcmp(method, "ping") == 0)
         answer_result(request, json_object());
     else if (strcmp(method, "tools/list") == 0)
@@ -151,9 +189,11 @@ void handle_mcp(struct request *request)
     bool is_rpc = strcmp(json_get_string(message, "jsonrpc", ""), "2.0") == 0;
     request->rpc_id = json_incref(json_object_get(message, "id"));
     request->rpc_params = json_incref(json_object_get(message, "params"));
-    if (is_rpc && !request->rpc_id) /* a notification, or an answer: nothing here waits for one */
+    if (is_rpc && !request->rpc_id) { /* a notification, or an answer: nothing here waits for one */
+        if (method && strcmp(method, "notifications/cancelled") == 0)
+            cancel(request, request->rpc_params);
         request_answer_empty(request, 202);
-    else if (!is_rpc || !method)
+    } else if (!is_rpc || !method)
         answer_error(request, MCP_BAD_REQUEST, "not a request of JSON-RPC 2.0");
     else
         run(request, method, request->rpc_params);

@@ -87,7 +87,8 @@ bool progress_finish(struct progress *self, json_t *message)
     if (!self || !self->stream)
         return false;
     timer_stop(self->timer);
-    write_message(self, message);
+    if (message)
+        write_message(self, message);
     stream_end(steal_ptr(&self->stream));
     return true;
 }

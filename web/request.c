@@ -139,6 +139,7 @@ struct request *request_new(struct web *web, struct conn *conn, struct lws *lws)
     copy_header(lws, WSI_TOKEN_HTTP_RANGE, self->range, sizeof self->range);
     copy_custom(lws, "sec-fetch-site:", self->fetch_site, sizeof self->fetch_site);
     copy_custom(lws, "idempotency-key:", self->idempotency_key, sizeof self->idempotency_key);
+    copy_custom(lws, "mcp-session-id:", self->mcp_session, sizeof self->mcp_session);
     return self;
 }
 
@@ -199,6 +200,19 @@ void request_on_gone(struct request *self, loop_fn fn, void *data)
 {
     self->on_gone = fn;
     self->gone_data = data;
+}
+
+void request_call_off(struct request *self)
+{
+    loop_fn gone = steal_ptr(&self->on_gone);
+    if (!gone || !self->wrap)
+        return;
+    self->wrap = NULL;
+    gone(self->gone_data);
+    if (self->kept)
+        idempotency_drop(self->web->idempotency, steal_ptr(&self->kept));
+    if (!progress_finish(self->progress, NULL))
+        request_answer_empty(self, 202);
 }
 
 /* --- The answer ----------------------------------------------------------------------------------

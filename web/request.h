@@ -17,6 +17,7 @@
 #include "api/table.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/id.h"
 #include "base/json.h"
 #include "base/loop.h"
 #include "farm/keys.h"
@@ -59,6 +60,7 @@ struct request {
     char secret[REQUEST_SECRET_MAX]; /* of Authorization, OPEN-SANDBOX-API-KEY or
                                         X-EXECD-ACCESS-TOKEN; "" when absent */
     char session[64];                /* of the cookie */
+    char mcp_session[ID_MAX];        /* of Mcp-Session-Id */
     char ws_key[32], ws_version[8], ws_protocols[256];
     bool is_head, is_chunked, has_length, is_http10, is_upgrade;
     int64_t length;
@@ -108,6 +110,10 @@ void request_hand_over(struct request *self, int status);
 
 /* fn runs once if the caller goes away before the answer. */
 void request_on_gone(struct request *self, loop_fn fn, void *data);
+
+/* The caller wants no answer any more, and stays: the handler hears that its caller has gone, and the exchange ends
+ * without a word (202, or the end of the progress that was told). Nothing when there is no handler to tell. */
+void request_call_off(struct request *self);
 
 /* Adds a header to the answer. Values are cut at line ends: nothing from a guest can add a header.
  */

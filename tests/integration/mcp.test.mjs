@@ -8,6 +8,7 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { buildDir } from './lib/daemon.mjs';
 import { useFarm } from './lib/farm.mjs';
 import { decodePng } from './lib/png.mjs';
+import { eventually } from './lib/wait.mjs';
 
 const farm = useFarm({ sandbox: { recording: true } });
 const options = { skip: farm.skip };
@@ -149,18 +150,8 @@ for (const [i, name] of ['streamable HTTP', 'standard input and output'].entries
         await mcp.close();
     });
 
-test('a call that is given up over HTTP does not hold up the next', options, async () => {
-    const mcp = await connect(transports['streamable HTTP']);
-    const given = new AbortController();
-    const aborted = mcp.callTool({ name: 'desktop_wait', arguments: { id: farm.id, for: 'pixel', x: 40, y: 40, color: '#000000', max_ms: 60000 } },
-        undefined, { signal: given.signal, onprogress: () => given.abort() });
-    await assert.rejects(aborted);
-    assert.equal((await mcp.callTool({ name: 'desktop_display', arguments: { id: farm.id } })).isError, undefined);
-    await mcp.close();
-});
-
-test('a call that is given up over standard input and output ends in the daemon too, and lets go of its keys', options, async () => {
-    const mcp = await connect(transports['standard input and output']);
+for (const name of ['streamable HTTP', 'standard input and output']) test(`a call that is given up over ${name} ends in the daemon too, and lets go of its keys`, options, async () => {
+    const mcp = await connect(transports[name]);
     try {
         const given = new AbortController(), from = farm.probe.mark();
         const aborted = mcp.callTool({ name: 'desktop_actions', arguments: { id: farm.id, actions: [
@@ -179,6 +170,31 @@ test('a call that is given up over standard input and output ends in the daemon 
         assert.equal(typed, 'a');
     } finally {
         await mcp.close();
+    }
+});
+
+const countRequests = async () =>
+    Number(/^deskfarm_http_requests_in_progress (\d+)/m.exec((await farm.client.call('GET', '/metrics')).body)[1]);
+
+test('over HTTP a call that has told its progress is given up, and only by its own session', options, async () => {
+    const mine = await connect(transports['streamable HTTP']), other = await connect(transports['streamable HTTP']);
+    try {
+        const given = new AbortController(), waits = [];
+        const wait = (mcp, signal) => new Promise((told) => {
+            waits.push(mcp.callTool({ name: 'desktop_wait', arguments: { id: farm.id, for: 'pixel', x: 41, y: 41, color: '#123456', max_ms: 60000 } },
+                undefined, { signal, onprogress: told }));
+        });
+        /* Both have the same id: each client counts its own. */
+        await Promise.all([wait(mine, given.signal), wait(other)]);
+        const before = await countRequests();
+        given.abort();
+        await assert.rejects(waits[0]);
+        await eventually('it is over in the daemon too', async () => await countRequests() === before - 1);
+        await farm.probe.fill(41, 41, 1, 1, '#123456');
+        assert.equal((await waits[1]).structuredContent.result, 'found');
+    } finally {
+        await mine.close();
+        await other.close();
     }
 });
 

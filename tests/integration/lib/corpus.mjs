@@ -10,10 +10,13 @@ const fewer = ['us', 'de', 'fr', 'ru', 'gr', 'tr', 'pl', 'jp'];
 export const corpusTexts = texts;
 export const corpusLayouts = isFull ? layouts : fewer;
 
-/** Every fourth text, so that each comes under two layouts at least; with full counts those eight get all of them. */
+/**
+ * Every eighth text, so that each comes under one layout at least; with full counts all of them under those eight, and every
+ * fourth under the others.
+ */
 export function corpusFor(layout) {
-    const at = corpusLayouts.indexOf(layout);
-    return isFull && fewer.includes(layout) ? texts : texts.filter((_, i) => i % 4 === at % 4);
+    const at = corpusLayouts.indexOf(layout), step = isFull ? 4 : 8;
+    return isFull && fewer.includes(layout) ? texts : texts.filter((_, i) => i % step === at % step);
 }
 
 /** "de(nodeadkeys)" as setxkbmap has it. */

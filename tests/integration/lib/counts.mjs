@@ -11,6 +11,8 @@ const table = {
     /* Random inputs per operation of the API table. */
     randomInputs: [25, 400],
     typedCharacters: [600, 5000],
+    /* Different characters, typed by the helper. */
+    helpedCharacters: [150, 500],
     resizes: [3, 7],
     tornActions: [3, 20],
     /* Rounds of typing, scrolling, dragging and a film in a recording. */

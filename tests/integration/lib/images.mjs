@@ -29,7 +29,7 @@ export class OwnCache {
         return dir;
     }
 
-    /** A built image's files under another description. files: what writes one otherwise, called with where to and from where. */
+    /** A built image's files under another description: with these fields, or what a function makes of it. files: what writes one otherwise, called with where to and from where. */
     describeAnew(name, from, changes, files = {}) {
         const source = fs.realpathSync(path.join(cacheDir, 'images', from));
         const description = JSON.parse(fs.readFileSync(path.join(source, 'image.json')));
@@ -42,7 +42,7 @@ export class OwnCache {
             else if (file !== 'image.json')
                 fs.symlinkSync(path.join(source, file), path.join(to, file));
         }
-        fs.writeFileSync(path.join(to, 'image.json'), JSON.stringify({ ...description, name, ...changes }));
+        fs.writeFileSync(path.join(to, 'image.json'), JSON.stringify({ ...description, name, ...(changes instanceof Function ? changes(description) : changes) }));
     }
 
     remove() {

@@ -17,7 +17,7 @@ import { eventually } from '../integration/lib/wait.mjs';
 import { lacksBrowser, playwright } from '../browser/lib.mjs';
 import { printMachine, printTable, runWithDaemon, usedPercent } from './report.mjs';
 
-const TRIALS = Number(process.argv[2] ?? 300), PORT = 9222, SLEEPS = [200, 500, 1000, 2000], LATE_MS = 260;
+const TRIALS = Number(process.argv[2] ?? 300), PORT = 9222, SLEEPS = [200, 500, 1000, 2000], LATE_MS = 250;
 const FILM = { x: 900, y: 100, width: 160, height: 120 }, RESULT = { x: 200, y: 500 };
 
 const page = `<!doctype html><meta charset=utf-8><style>
@@ -126,7 +126,7 @@ async function runTrial({ daemon, client, path, tab }, trial) {
     const times = await tab.evaluate(() => Promise.race([window.report, new Promise((_, fail) => setTimeout(fail, 30000, 'the page had no key'))]));
     const first = trial.hasFeedback ? times[0] : times[0] - trial.steps[0];
     const isLate = first > LATE_MS || times.some((t, i) => i > 0 && t - times[i - 1] > LATE_MS);
-    return { isLate, outcome: json.settle.result, waited: answered - from,
+    return { isLate, times, settle: json.settle, seen: seen - from, outcome: json.settle.result, waited: answered - from,
         rows: [{ right: isRight(Buffer.from(json.image.data, 'base64'), trial.color), at: answered }, ...taken].map((r) => ({ right: r.right, lost: r.at - seen })) };
 }
 
@@ -148,6 +148,9 @@ await runWithDaemon(lacksImage('debian-xfce') || lacksBrowser(), async (daemon) 
         }
         outcomes[trial.outcome] = (outcomes[trial.outcome] ?? 0) + 1;
         done.push(trial);
+        if (!trial.rows[0].right)
+            process.stderr.write(`\nwrong: painted at ${trial.times.map(Math.round)} ms after the key by the page's clock, the result on the `
+                + `host's screen at ${trial.seen.toFixed(0)} ms; ${JSON.stringify(trial.settle)}\n`);
         process.stderr.write(`\r${done.length} of ${TRIALS}, ${late} again `);
     }
     await browser.close();

@@ -237,12 +237,12 @@ test('disks are separate, and their file systems clean', options, async () => {
         await inEach([id], `cat /root/mine; echo ${id} >> /root/mine; dd if=/dev/urandom of=/root/big bs=1M count=4 2>/dev/null; sync`);
     assert.deepEqual(await inEach(ids, 'echo 3 > /proc/sys/vm/drop_caches; tail -n1 /root/mine'), ids);
     assert.deepEqual(await inEach(ids, 'wc -l < /root/mine'), ['2', '2', '2']);
-    /* A file system can be checked when nobody writes it: in a fork of each, which is of no more use then. */
+    /* A file system can be checked when nobody writes it: in a fork, which is of no more use then. */
     const checked = [];
-    for (const id of ids)
+    for (const id of isFull ? ids : [grandchild.id])
         checked.push((await fork(id)).items[0].id);
     assert.deepEqual(await inEach(checked, 'echo u > /proc/sysrq-trigger; until grep -q "^[^ ]* / ext4 ro" /proc/mounts; ' +
-        'do sleep 0.1; done; e2fsck -fn /dev/vda > /dev/null 2>&1; echo $?'), ['0', '0', '0']);
+        'do sleep 0.1; done; e2fsck -fn /dev/vda > /dev/null 2>&1; echo $?'), checked.map(() => '0'));
     await Promise.all([child.id, grandchild.id, ...checked].map((id) => client.delete(id)));
 });
 

@@ -104,6 +104,8 @@ export class WebSocketClient {
             return false;
         const opcode = this.rest[0] & 15, data = Buffer.from(this.rest.subarray(at, at + size));
         this.rest = this.rest.subarray(at + size);
+        if (opcode === 8 && this.socket.writable)
+            this.send(8, data.subarray(0, 2)); /* else the daemon waits for it, ten seconds */
         if (opcode === 8)
             this.close = { code: size ? data.readUInt16BE(0) : 1005, reason: data.subarray(2).toString() };
         this.messages.push({ opcode, data });

@@ -239,9 +239,9 @@ test('rounds of fork and delete leave nothing behind', options, async () => {
         now.fds <= before.fds && now.processes <= before.processes && now.dirs <= before.dirs);
     const growth = (ownMemory(farm.daemon.pid) - bytes) / (1 << 20);
     assert.ok(isSanitized() || growth < (full ? 8 : 4), `the daemon grew by ${growth.toFixed(1)} MiB`);
-    await eventually('memory files are gone', async () => sharedBytes() <= shared + (8 << 20), { ms: 10000 });
+    await eventually('memory files are gone', async () => sharedBytes() <= shared + (8 << 20));
     await remove(id);
-    await eventually('nothing but the template is left', async () => stock().join() === before.files.join(), { ms: 10000 });
+    await eventually('nothing but the template is left', async () => stock().join() === before.files.join());
 });
 
 /** What the daemon's memory files (RAM of guests, pages, screens) take. */

@@ -47,7 +47,7 @@ test('no process and no memory is left; the first screenshot wakes it', options,
     await paint(id, '#13579b');
     const before = await hash(id);
     await hibernate(id);
-    await eventually('its QEMU is gone', async () => guests(id).length === 0, { ms: 10000 });
+    await eventually('its QEMU is gone', async () => guests(id).length === 0);
     assert.equal((await farm.client.get(id)).desktop.ready, false);
     const { held } = (await farm.client.call('GET', '/v1/info')).json;
     assert.equal(held.memory_mib, 0);
@@ -114,7 +114,7 @@ test('a wait that lasts is a use', options, async () => {
     await farm.client.delete(id);
     await eventually('what it slept in is thrown away', async () =>
         fs.readdirSync(path.join(farm.daemon.stateDir, 'checkpoints')).every((name) =>
-            name.startsWith(farm.template.id)), { ms: 10000 });
+            name.startsWith(farm.template.id)));
 });
 
 test('it sleeps on over a restart of the daemon', options, async () => {

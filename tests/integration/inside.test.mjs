@@ -10,7 +10,7 @@ import { eventually } from './lib/wait.mjs';
 const farm = useFarm({ daemon: { keepGuests: true } });
 const options = { skip: farm.skip, timeout: 60000 };
 
-const waitReady = (ms = 10000) => eventually('the agent is ready', async () =>
+const waitReady = (ms = 30000) => eventually('the agent is ready', async () =>
     (await farm.client.get(farm.id)).agent === 'ready', { ms, every: 20 });
 
 async function metric(name) {

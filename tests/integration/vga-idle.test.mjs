@@ -31,7 +31,7 @@ async function metrics() {
     const value = (name) => Number(new RegExp(`^deskfarm_${name} (\\d+)`, 'm').exec(text)[1]);
     return { watched: value('displays_watched'), updates: value('display_updates') };
 }
-const released = () => eventually('nobody looks any more', async () => (await metrics()).watched === 0, { ms: 10000, every: 50 });
+const released = () => eventually('nobody looks any more', async () => (await metrics()).watched === 0);
 
 test('with nobody looking nothing is told, and who looks then sees it all', options, async () => {
     await client.shot(guest.id);
@@ -51,7 +51,7 @@ test('who waits for a change is told it, and the listener goes with the last one
     const wait = (max_ms) => client.act(guest.id, [{ type: 'wait_for', kind: 'change', max_ms }]);
     const both = [wait(60000), client.call('POST', `/v1/sandboxes/${guest.id}/desktop/wait`,
         { body: { for: 'change', region: { x: 300, y: 300, width: 50, height: 50 }, max_ms: 60000 } })];
-    await eventually('a listener is there', async () => (await metrics()).watched === 1, { ms: 10000, every: 50 });
+    await eventually('a listener is there', async () => (await metrics()).watched === 1);
     const { updates } = await metrics();
     await guest.fill(310, 310, 20, 20, '#0000ff');
     await Promise.all(both);

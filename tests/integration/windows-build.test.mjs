@@ -273,7 +273,7 @@ const buildArgs = (goesOn, ...more) => ['--iso', standIn(goesOn), '--virtio-win'
 
 /** Nothing of a build is left but the log, the lock and what `but` allows. */
 async function assertNothingLeft(at, but = []) {
-    await eventually('the build has ended', async () => findProcesses(at).length === 0, { ms: 10000 });
+    await eventually('the build has ended', async () => findProcesses(at).length === 0);
     const left = fs.readdirSync(path.join(at, 'images')).filter((name) => !/\.(log|lock)$/.test(name) && !but.includes(name));
     assert.deepEqual(left, []);
 }

@@ -90,7 +90,7 @@ export class Probe {
     }
 
     /** The first event after the mark that fits; waits for it. */
-    until(predicate, { from = this.mark(), ms = 10000, what = String(predicate) } = {}) {
+    until(predicate, { from = this.mark(), ms = 30000, what = String(predicate) } = {}) {
         return new Promise((resolve, reject) => {
             let at = from;
             const finish = (settle, value) => {
@@ -115,7 +115,7 @@ export class Probe {
     }
 
     /** Sends a command and returns its answer; a refusal is an error. */
-    async command(cmd, parameters = {}, ms = 10000) {
+    async command(cmd, parameters = {}, ms = 30000) {
         const id = this.nextId++;
         const from = this.mark();
         this.socket.write(`${JSON.stringify({ cmd, id, ...parameters })}\n`);
@@ -150,7 +150,7 @@ export class Probe {
     async fill(x, y, w, h, color, delayMs = 0) {
         const from = this.mark();
         const answer = await this.command('fill', { x, y, w, h, color, delay_ms: delayMs });
-        return this.until((e) => e.ev === 'painted' && e.id === answer.id, { from, ms: delayMs + 10000 });
+        return this.until((e) => e.ev === 'painted' && e.id === answer.id, { from, ms: delayMs + 30000 });
     }
 
     held() {

@@ -41,7 +41,7 @@ export class UefiGuest extends Probe {
 }
 
 /** Waits until a picture is as expected; what differs is told when it never is. */
-export async function becomes(take, expected = pattern, { ms = 10000 } = {}) {
+export async function becomes(take, expected = pattern, { ms = 30000 } = {}) {
     let last;
     await eventually('the screen shows it', async () => {
         const picture = await take();

@@ -15,7 +15,7 @@ export function within(ms, what, promise) {
  * For state that only can be asked for: asks every `every` ms until the answer is true, and returns
  * that answer.
  */
-export async function eventually(what, ask, { ms = 10000, every = 50 } = {}) {
+export async function eventually(what, ask, { ms = 30000, every = 50 } = {}) {
     const end = Date.now() + ms;
     let last;
     for (;;) {

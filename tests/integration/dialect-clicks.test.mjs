@@ -12,7 +12,7 @@ const options = { skip: farm.skip };
 const random = new Random();
 console.log(`# DESKFARM_SEED=${random.seed}`);
 
-const screens = [[1280, 800], [1920, 1080], [1366, 768], [800, 600], [1281, 801]];
+const screens = [[1920, 1080], [800, 600], [1281, 801], ...(isFull ? [[1280, 800], [1366, 768]] : [])];
 /** Of the pictures: what suits the API (null), the screen's own, half of it, and one of another aspect. */
 const images = [() => null, (w, h) => [w, h], (w, h) => [w >> 1, h >> 1], () => [1000, 777]];
 

@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { corpusFor, corpusLayouts, splitLayout } from './lib/corpus.mjs';
-import { count } from './lib/counts.mjs';
+import { count, isFull } from './lib/counts.mjs';
 import { Daemon, lacksImage } from './lib/daemon.mjs';
 import { decodePng } from './lib/png.mjs';
 import { createDesktop } from './lib/templates.mjs';
@@ -189,7 +189,9 @@ const corpus = {
     mixed: 'if (x < 3) { puts("Ωμέγα\\n"); } // שלום مرحبا नमस्ते\n\tZeile 2',
 };
 
-for (const [name, text] of Object.entries(corpus)) {
+const typed = Object.entries(corpus).filter(([name]) => isFull || name === 'CJK' || name === 'mixed');
+
+for (const [name, text] of typed) {
     test(`typed text arrives in an editor: ${name}`, options, async () => {
         await call('POST', `a11y/node/${area}/value`, { body: { text: '' } });
         await call('POST', `a11y/node/${area}/focus`);
@@ -294,7 +296,7 @@ test('a terminal takes every script too', options, async () => {
     terminal = windows[0].id;
     await call('POST', `windows/${terminal}/activate`, { body: { wait_ms: WAIT } });
     await eventually('a prompt', async () => (await find({ role: 'terminal', app: 'terminal' }))[0]?.text?.includes('$'), { ms: WAIT, every: 500 });
-    const text = Object.values(corpus).join(' ').replace(/[\n\t]/g, ' ');
+    const text = typed.map(([, one]) => one).join(' ').replace(/[\n\t]/g, ' ');
     await act({ type: 'type', text: "cat > /tmp/typed <<'END'", press_enter: true }, { type: 'type', text, press_enter: true },
         { type: 'type', text: 'END', press_enter: true }, { type: 'type', text: 'touch /tmp/typed.done', press_enter: true });
     await eventually('the file', async () => (await shell.run('test -e /tmp/typed.done')).status === 0, { ms: WAIT, every: 500 });

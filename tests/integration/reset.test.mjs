@@ -8,6 +8,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Daemon, buildDir, lacksImage } from './lib/daemon.mjs';
 import { Probe } from './lib/probe.mjs';
+import { haveTemplate } from './lib/templates.mjs';
 import { UefiGuest } from './lib/uefi.mjs';
 
 const cli = path.join(buildDir, 'cli/deskfarm');
@@ -55,7 +56,7 @@ for (const [image, { Guest, reset }] of Object.entries(kinds))
         await comesBack(guest);
         guest.close();
         await client.delete(cold.id);
-        await post('/v1/templates', { image: { uri: image }, network: 'none' });
+        await haveTemplate(client, image);
         const made = await client.create(image, { boot: 'template' });
         await client.waitState(made.id, 'Running');
         const other = await attach(made.id);

@@ -204,9 +204,9 @@ void request_on_gone(struct request *self, loop_fn fn, void *data)
 
 void request_call_off(struct request *self)
 {
-    loop_fn gone = steal_ptr(&self->on_gone);
-    if (!gone || !self->wrap)
+    if (!self->on_gone || !self->wrap)
         return;
+    loop_fn gone = steal_ptr(&self->on_gone);
     self->wrap = NULL;
     gone(self->gone_data);
     if (self->kept)

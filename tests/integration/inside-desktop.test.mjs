@@ -189,6 +189,7 @@ const corpus = {
     mixed: 'if (x < 3) { puts("Ωμέγα\\n"); } // שלום مرحبا नमस्ते\n\tZeile 2',
 };
 
+/* The others are in the corpus of all layouts too. */
 const typed = Object.entries(corpus).filter(([name]) => isFull || name === 'CJK' || name === 'mixed');
 
 for (const [name, text] of typed) {

@@ -294,3 +294,12 @@ void host_again(void)
     json_decref(host_run.result);
     host_run = (struct host_run){ 0 };
 }
+
+void expect_ping(void)
+{
+    host_again();
+    host_begin(json_pack("{s:s}", "op", "ping"));
+    guest_serve("guest-ping", NULL, "{\"return\": {}}\n");
+    host_finish();
+    cr_assert_not_null(host_run.result);
+}

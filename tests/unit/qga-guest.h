@@ -111,3 +111,6 @@ void host_finish(void);
 
 /* Empties host_run for the next call. */
 void host_again(void);
+
+/* Asserts that a call still gets through to the guest, and its answer back. */
+void expect_ping(void);

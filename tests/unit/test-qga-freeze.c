@@ -30,6 +30,14 @@ static void become_freezable(void)
     host_wait_ready();
 }
 
+static void become_frozen(void)
+{
+    become_freezable();
+    host_begin(json_pack("{s:s}", "op", "freeze"));
+    guest_serve("guest-fsfreeze-freeze", NULL, "{\"return\": 2}\n");
+    host_finish();
+}
+
 static int n_other;
 
 static void handle_other(void *data maybe_unused, const json_t *result, const struct error *err maybe_unused)
@@ -40,10 +48,7 @@ static void handle_other(void *data maybe_unused, const json_t *result, const st
 Test(qga_freeze, lets_commands_wait_while_the_guest_is_frozen)
 {
     static const struct agent_call_ops other = { .on_end = handle_other };
-    become_freezable();
-    host_begin(json_pack("{s:s}", "op", "freeze"));
-    guest_serve("guest-fsfreeze-freeze", NULL, "{\"return\": 2}\n");
-    host_finish();
+    become_frozen();
     expect(json_get_int(host_run.result, "count", 0), 2);
     agent_call_new(host.agent, json_pack("{s:s}", "op", "ping"), &other, NULL, TEST_LIMIT_US);
     host_turn();
@@ -65,28 +70,18 @@ Test(qga_freeze, thaws_what_it_was_told_to_forget)
     host_run.call = agent_call_cancel(host_run.call);
     guest_say("{\"return\": 2}\n");
     guest_serve("guest-fsfreeze-thaw", NULL, "{\"return\": 2}\n");
-    host_begin(json_pack("{s:s}", "op", "ping"));
-    guest_serve("guest-ping", NULL, "{\"return\": {}}\n");
-    host_finish();
-    cr_assert_not_null(host_run.result);
+    expect_ping();
 }
 
 Test(qga_freeze, thaws_though_who_asked_for_it_has_gone)
 {
-    become_freezable();
-    host_begin(json_pack("{s:s}", "op", "freeze"));
-    guest_serve("guest-fsfreeze-freeze", NULL, "{\"return\": 2}\n");
-    host_finish();
+    become_frozen();
     host_begin(json_pack("{s:s}", "op", "thaw"));
     json_decref(guest_hear("guest-fsfreeze-thaw"));
     host_run.call = agent_call_cancel(host_run.call);
     guest_say("{\"return\": 2}\n");
     guest_serve("guest-fsfreeze-thaw", NULL, "{\"return\": 0}\n");
-    host_again();
-    host_begin(json_pack("{s:s}", "op", "ping"));
-    guest_serve("guest-ping", NULL, "{\"return\": {}}\n");
-    host_finish();
-    cr_assert_not_null(host_run.result);
+    expect_ping();
 }
 
 Test(qga_freeze, a_freeze_that_fails_leaves_nothing_waiting)
@@ -96,11 +91,7 @@ Test(qga_freeze, a_freeze_that_fails_leaves_nothing_waiting)
     guest_serve("guest-fsfreeze-freeze", NULL, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"VSS\"}}\n");
     host_finish();
     cr_assert(eq(int, host_run.error.code, ERROR_GUEST_FAILED));
-    host_again();
-    host_begin(json_pack("{s:s}", "op", "ping"));
-    guest_serve("guest-ping", NULL, "{\"return\": {}}\n");
-    host_finish();
-    cr_assert_not_null(host_run.result);
+    expect_ping();
 }
 
 /* Out of a checkpoint that was taken while it was frozen. */
